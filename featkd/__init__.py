@@ -1,0 +1,1 @@
+"""featkd: precomputed-feature distillation for video models."""

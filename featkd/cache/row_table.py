@@ -1,0 +1,56 @@
+"""The sample table of a cache: which video and view every row holds."""
+
+import io
+
+import numpy as np
+import pandas as pd
+
+from featkd.errors import CacheError
+
+ROW_COLUMNS = (
+    "row",
+    "video_id",
+    "view_index",
+    "label",
+    "split",
+    "frame_indices",
+    "crop_box",
+    "flip",
+)
+
+
+def check_row_table(rows: pd.DataFrame) -> None:
+    """Check a sample table before a cache is made of it. Further columns are allowed.
+
+    Raises:
+        CacheError: a column of `ROW_COLUMNS` is missing, there is no row, or ``row`` does not
+            count 0, 1, 2 and so on.
+    """
+    missing = [column for column in ROW_COLUMNS if column not in rows.columns]
+    if missing:
+        raise CacheError(
+            f"the sample table lacks column {', '.join(missing)}; it has {', '.join(rows.columns)}"
+        )
+    if rows.empty:
+        raise CacheError("the sample table is empty; expected at least one row")
+    if not np.array_equal(rows["row"].to_numpy(), np.arange(len(rows))):
+        raise CacheError(f"column row of the sample table does not count from 0 to {len(rows) - 1}")
+
+
+def encode_row_table(rows: pd.DataFrame) -> bytes:
+    """Write a sample table as Parquet."""
+    buffer = io.BytesIO()
+    rows.reset_index(drop=True).to_parquet(buffer, engine="pyarrow")
+    return buffer.getvalue()
+
+
+def decode_row_table(content: bytes) -> pd.DataFrame:
+    """Read a sample table back; sequences come back as NumPy arrays.
+
+    Raises:
+        CacheError: the content is not Parquet.
+    """
+    try:
+        return pd.read_parquet(io.BytesIO(content), engine="pyarrow")
+    except (ValueError, OSError) as error:
+        raise CacheError(f"the sample table cannot be read: {error}") from error

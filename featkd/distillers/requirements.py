@@ -1,0 +1,125 @@
+"""What a distiller needs, and fetching it with an error that says how to get it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from featkd.errors import ModelError, RequirementError
+from featkd.types import TapSpec
+
+# A tensor while training, a shape while building: both are picked by the same rules.
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Requirements:
+    """What a distiller needs of the teacher signal and of the student.
+
+    Known from the configuration alone, so that the taps to extract can be planned before there is
+    a teacher or a student.
+
+    Attributes:
+        logits: Whether the teacher's logits are needed.
+        taps: The teacher's taps.
+        attention_layers: Layers whose teacher attention is needed, as ``represent`` learned it.
+        modules: Names of the frozen teacher modules.
+        student_layers: Layers the student must give the features of.
+        student_attention: Whether the student must have an attention head.
+        student_frame_logits: Whether the student must give logits before averaging over time.
+    """
+
+    logits: bool = False
+    taps: tuple[TapSpec, ...] = ()
+    attention_layers: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+    student_layers: tuple[str, ...] = ()
+    student_attention: bool = False
+    student_frame_logits: bool = False
+
+    def __or__(self, other: "Requirements") -> "Requirements":
+        """Join the needs of two distillers; each item once, in a fixed order."""
+        return Requirements(
+            logits=self.logits or other.logits,
+            taps=tuple(sorted({*self.taps, *other.taps})),
+            attention_layers=tuple(sorted({*self.attention_layers, *other.attention_layers})),
+            modules=tuple(sorted({*self.modules, *other.modules})),
+            student_layers=tuple(sorted({*self.student_layers, *other.student_layers})),
+            student_attention=self.student_attention or other.student_attention,
+            student_frame_logits=self.student_frame_logits or other.student_frame_logits,
+        )
+
+
+def pick_logits(logits: Value | None) -> Value:
+    """Give the teacher's logits. Raises RequirementError where the signal has none."""
+    if logits is None:
+        raise RequirementError(
+            "the teacher signal holds no logits; extract the cache with logits, or pick a "
+            "distiller that does not need them"
+        )
+    return logits
+
+
+def pick_tap(features: Mapping[str, Value], tap: TapSpec) -> Value:
+    """Give what the teacher signal holds for a tap.
+
+    Raises:
+        RequirementError: The signal lacks the tap.
+    """
+    if tap.key not in features:
+        raise RequirementError(
+            f"the teacher signal holds no tap {tap.key!r} (it holds {_list_names(features)}); "
+            "add the tap to the extraction"
+        )
+    return features[tap.key]
+
+
+def pick_attention(attention: Mapping[str, Value], layer: str) -> Value:
+    """Give what the teacher signal holds of a layer's attention.
+
+    Raises:
+        RequirementError: The signal has no attention of the layer.
+    """
+    if layer not in attention:
+        raise RequirementError(
+            f"the teacher signal holds no attention of layer {layer!r} (it holds "
+            f"{_list_names(attention)}); train the teacher's representation on the cache first"
+        )
+    return attention[layer]
+
+
+def pick_module(modules: Mapping[str, Value], name: str) -> Value:
+    """Give a frozen teacher module.
+
+    Raises:
+        RequirementError: The signal lacks it.
+    """
+    if name not in modules:
+        raise RequirementError(
+            f"the teacher signal holds no module {name!r} (it holds {_list_names(modules)}); "
+            "train the teacher's representation on the cache first"
+        )
+    return modules[name]
+
+
+def pick_student_layer(features: Mapping[str, Value], layer: str) -> Value:
+    """Give what the student has for a layer.
+
+    Raises:
+        ModelError: The student does not give the layer.
+    """
+    if layer not in features:
+        raise ModelError(
+            f"the student gives no features of layer {layer!r} (it gives {_list_names(features)})"
+        )
+    return features[layer]
+
+
+def pick_student_attention(attention: Value | None) -> Value:
+    """Give the student's attention. Raises ModelError for a student without a head."""
+    if attention is None:
+        raise ModelError("the student gives no attention; build it with an attention head")
+    return attention
+
+
+def _list_names(mapping: Mapping[str, object]) -> str:
+    return ", ".join(sorted(mapping)) or "nothing"

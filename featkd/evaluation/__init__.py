@@ -1,0 +1,44 @@
+"""How well students do, what they cost, and the report that shows it."""
+
+from featkd.evaluation.accuracy import Accuracy, average_views, measure_accuracy
+from featkd.evaluation.compare import (
+    Comparison,
+    Difference,
+    Group,
+    SeedResult,
+    compare,
+)
+from featkd.evaluation.cost import Cost, measure_cost, measure_latency
+from featkd.evaluation.report import render_report, write_report
+from featkd.evaluation.runs import (
+    Run,
+    RunEvaluation,
+    RunSummary,
+    WorkSummary,
+    find_runs,
+    read_run,
+    read_work_summary,
+)
+
+__all__ = [
+    "Accuracy",
+    "Comparison",
+    "Cost",
+    "Difference",
+    "Group",
+    "Run",
+    "RunEvaluation",
+    "RunSummary",
+    "SeedResult",
+    "WorkSummary",
+    "average_views",
+    "compare",
+    "find_runs",
+    "measure_accuracy",
+    "measure_cost",
+    "measure_latency",
+    "read_run",
+    "read_work_summary",
+    "render_report",
+    "write_report",
+]

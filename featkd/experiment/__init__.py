@@ -1,0 +1,23 @@
+"""From a recipe to results: the stages of an experiment, each resumable, each in its folder."""
+
+from featkd.experiment.evaluate import as_filmed, evaluate, evaluate_run, middle_frame_repeated
+from featkd.experiment.needs import taps_to_extract
+from featkd.experiment.representation import represent
+from featkd.experiment.student import distill
+from featkd.experiment.synthetic import synthesize_dataset
+from featkd.experiment.teacher import FrozenTeacher, train_teacher
+from featkd.experiment.workspace import Workspace
+
+__all__ = [
+    "FrozenTeacher",
+    "Workspace",
+    "as_filmed",
+    "distill",
+    "evaluate",
+    "evaluate_run",
+    "middle_frame_repeated",
+    "represent",
+    "synthesize_dataset",
+    "taps_to_extract",
+    "train_teacher",
+]

@@ -1,0 +1,122 @@
+"""Training one student against the cache, or against the live teacher."""
+
+from typing import Literal
+
+from featkd.cache import ZarrStore
+from featkd.cache.signal import SignalSource
+from featkd.distillers import Requirements
+from featkd.errors import UsageError
+from featkd.experiment.classifier import ClassifierRun, run_classifier
+from featkd.experiment.needs import distiller_requirements
+from featkd.experiment.opened_cache import OpenedCache
+from featkd.experiment.teacher import FrozenTeacher
+from featkd.experiment.workspace import Workspace
+from featkd.models import LiveSignal, NetworkCard
+from featkd.types import Progress, Silent, TapSpec
+
+Signal = Literal["cached", "live"]
+
+
+def distill(
+    workspace: Workspace,
+    name: str,
+    seed: int,
+    *,
+    signal: Signal = "cached",
+    progress: Progress | None = None,
+) -> bool:
+    """Train the student that the recipe calls ``name``.
+
+    Args:
+        workspace: recipe and folders.
+        name: key of the recipe's ``distillers``.
+        seed: of initialisation, order and noise; views keep the recipe's seed.
+        signal: whether the teacher's answers come from the cache or from the teacher itself.
+        progress: shows the work.
+
+    Returns:
+        False where it was trained already.
+
+    Raises:
+        UsageError: the recipe has no such distiller.
+        CacheError: the cache is missing, of another teacher or incomplete.
+        RequirementError: the cache lacks something the distiller needs.
+    """
+    needs = distiller_requirements(workspace.recipe, name)
+    teacher = FrozenTeacher(workspace)
+    with ZarrStore.open(workspace.cache_path) as store:
+        opened = OpenedCache(workspace, store, teacher)
+        source: SignalSource = (
+            opened.signal(needs) if signal == "cached" else _live(teacher, opened, needs)
+        )
+        return _train(workspace, name, seed, signal, opened, source, progress or Silent())
+
+
+def student_card(workspace: Workspace, name: str) -> NetworkCard:
+    """The network of a student: it has an attention head where its distiller needs one."""
+    recipe = workspace.recipe
+    model = recipe.student.model
+    if distiller_requirements(recipe, name).student_attention and model.attention_head is None:
+        head = recipe.representation.attention_head
+        model = model.model_copy(update={"attention_head": head})
+    return NetworkCard(
+        model=model,
+        classes=workspace.manifest.header.classes,
+        num_frames=recipe.views.train.num_frames,
+        preprocess=recipe.student.preprocess,
+    )
+
+
+def _live(teacher: FrozenTeacher, opened: OpenedCache, needs: Requirements) -> LiveSignal:
+    full_maps = {TapSpec(layer, "full") for layer in needs.attention_layers}
+    return LiveSignal(
+        teacher.with_taps(sorted({*needs.taps, *full_maps})),
+        taps=needs.taps,
+        attention_layers=needs.attention_layers,
+        modules=opened.modules(),
+    )
+
+
+def _train(
+    workspace: Workspace,
+    name: str,
+    seed: int,
+    signal: Signal,
+    opened: OpenedCache,
+    source: SignalSource,
+    progress: Progress,
+) -> bool:
+    recipe = workspace.recipe
+    card = student_card(workspace, name)
+    teacher_size = recipe.teacher.preprocess.size
+    sizes = (card.preprocess.size, teacher_size) if source.needs_clips else (card.preprocess.size,)
+    views = workspace.rendered(
+        recipe.data.train_split, recipe.views.train, tuple(dict.fromkeys(sizes))
+    )
+    if len(views.clips) * opened.num_views != opened.store.num_rows:
+        raise UsageError(
+            f"{opened.store.location} has {opened.store.num_rows} rows; expected "
+            f"{len(views.clips)} clips times {opened.num_views} views"
+        )
+    label = name if signal == "cached" else f"{name}+live"
+    run = ClassifierRun(
+        kind="student",
+        name=label,
+        seed=seed,
+        folder=workspace.student_folder(label, seed),
+        card=card,
+        training=recipe.student.training,
+        distiller=recipe.distillers[name],
+        fingerprint=opened.fingerprint,
+        signal=signal,
+    )
+    return run_classifier(
+        workspace,
+        run,
+        source=source,
+        views=views,
+        samples=opened.samples,
+        row_of=opened.row_of,
+        teacher_size=teacher_size,
+        progress=progress,
+    )

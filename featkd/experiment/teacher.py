@@ -1,0 +1,90 @@
+"""Training the teacher from labels, and loading it frozen."""
+
+from collections.abc import Sequence
+
+from featkd.cache import sha256_of_state_dict
+from featkd.cache.signal import SignalRequest
+from featkd.distillers import StudentAloneConfig
+from featkd.errors import UsageError
+from featkd.experiment.classifier import ClassifierRun, run_classifier
+from featkd.experiment.workspace import Workspace
+from featkd.models import NetworkCard, Teacher, load_network
+from featkd.types import Progress, Silent, TapSpec, TeacherSignal
+
+
+class NoTeacher:
+    """A signal source for those who learn from labels alone."""
+
+    needs_clips = False
+
+    def signal(self, request: SignalRequest) -> TeacherSignal:  # noqa: ARG002
+        """An empty signal."""
+        return TeacherSignal()
+
+
+def train_teacher(workspace: Workspace, progress: Progress | None = None) -> bool:
+    """Train the recipe's teacher with labels alone.
+
+    Returns:
+        False where it was trained already.
+
+    Raises:
+        FeatkdError: as `run_classifier`.
+    """
+    recipe = workspace.recipe
+    section = recipe.teacher
+    card = NetworkCard(
+        model=section.model,
+        classes=workspace.manifest.header.classes,
+        num_frames=recipe.views.train.num_frames,
+        preprocess=section.preprocess,
+    )
+    run = ClassifierRun(
+        kind="teacher",
+        name="teacher",
+        seed=recipe.seed,
+        folder=workspace.teacher_folder,
+        card=card,
+        training=section.training,
+        distiller=StudentAloneConfig(),
+        fingerprint={},
+        signal="none",
+    )
+    size = section.preprocess.size
+    views = workspace.rendered(recipe.data.train_split, recipe.views.train, (size,))
+    num_views = recipe.views.train.num_views
+    return run_classifier(
+        workspace,
+        run,
+        source=NoTeacher(),
+        views=views,
+        samples=[index for index, clip in enumerate(views.clips) if clip.num_frames],
+        row_of=lambda sample, view_index: sample * num_views + view_index,
+        teacher_size=size,
+        progress=progress or Silent(),
+    )
+
+
+class FrozenTeacher:
+    """The trained teacher of a workspace, with its card and the digest of its weights.
+
+    Raises:
+        CheckpointError: there is none yet, or it is damaged.
+        UsageError: its classes are not the manifest's.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        path = workspace.teacher_folder / "model.safetensors"
+        self.card, self.network = load_network(path)
+        self.weights_sha256 = sha256_of_state_dict(self.network.state_dict())
+        if self.card.classes != workspace.manifest.header.classes:
+            raise UsageError(
+                f"{path} knows {len(self.card.classes)} classes that are not those of "
+                f"{workspace.recipe.data.manifest} ({len(workspace.manifest.header.classes)}); "
+                "expected the same names in the same order"
+            )
+        self._device = workspace.device
+
+    def with_taps(self, taps: Sequence[TapSpec]) -> Teacher:
+        """Ready to run, reading these taps."""
+        return Teacher(self.network.backbone, self.card.preprocess, taps, self._device)

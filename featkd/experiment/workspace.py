@@ -1,0 +1,168 @@
+"""Where a recipe's outputs lie, and the pieces that several stages share."""
+
+import json
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from featkd.errors import FeatkdError, UsageError
+from featkd.manifest import Manifest, read_manifest
+from featkd.recipes import Recipe, dump_recipe
+from featkd.training import RenderedViews
+from featkd.types import Clip
+from featkd.video import EvaluationViews, TrainingViews
+
+
+class Workspace:
+    """A recipe with its folders, manifest and device.
+
+    Rendered views are shared by every stage that runs in one process, so that students trained one
+    after another decode each view once, as long as memory lasts.
+
+    Args:
+        recipe: resolved.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.folder = recipe.folder
+        self._views: dict[object, RenderedViews] = {}
+
+    @property
+    def teacher_folder(self) -> Path:
+        """Run folder of the teacher."""
+        return self.folder / "teacher"
+
+    @property
+    def cache_path(self) -> Path:
+        """The cache."""
+        return self.folder / "cache"
+
+    @property
+    def representation_folder(self) -> Path:
+        """Run folder of the representation."""
+        return self.folder / "representation"
+
+    def student_folder(self, name: str, seed: int) -> Path:
+        """Run folder of a student."""
+        return self.folder / "students" / f"{name}-seed{seed}"
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """The recipe's manifest.
+
+        Raises:
+            ManifestError: missing or wrong.
+        """
+        return read_manifest(self.recipe.data.manifest, root=self.recipe.data.root)
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Where to compute.
+
+        Raises:
+            UsageError: the recipe names a device that this machine lacks.
+        """
+        name = self.recipe.device
+        if name == "auto":
+            name = "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            return torch.empty(0, device=name).device
+        except (RuntimeError, AssertionError) as error:
+            raise UsageError(
+                f"device is {name!r}, which this machine does not have; expected auto, cpu or a "
+                "CUDA device"
+            ) from error
+
+    def train_clips(self) -> list[Clip]:
+        """Clips of the split that is extracted and trained on."""
+        return self.manifest.clips(self.recipe.data.train_split)
+
+    def rendered(
+        self, split: str, spec: TrainingViews | EvaluationViews, sizes: tuple[int, ...]
+    ) -> RenderedViews:
+        """Views of a split; the same object for the same question."""
+        key = (split, spec, sizes)
+        if key not in self._views:
+            self._views[key] = RenderedViews(
+                self.manifest.clips(split),
+                spec,
+                seed=self.recipe.seed,
+                sizes=sizes,
+                loading=self.recipe.loading,
+            )
+        return self._views[key]
+
+
+def row_table(clips: list[Clip], split: str, spec: TrainingViews, seed: int) -> pd.DataFrame:
+    """The sample table of a cache: row = sample * num_views + view index.
+
+    A clip without frames (its file could not be read when the manifest was built) has rows too, so
+    that extraction can record why they failed; its view is empty.
+    """
+    records = []
+    for clip in clips:
+        for view_index in range(spec.num_views):
+            view = spec.draw(seed=seed, clip=clip, view_index=view_index) if clip.num_frames else None
+            records.append(
+                {
+                    "row": len(records),
+                    "video_id": clip.video_id,
+                    "view_index": view_index,
+                    "label": clip.label,
+                    "split": split,
+                    "frame_indices": list(view.frame_indices) if view else [],
+                    "crop_box": list(view.crop_box) if view else [],
+                    "flip": view.flip if view else False,
+                }
+            )
+    return pd.DataFrame(records)
+
+
+def write_json(path: Path, content: Mapping[str, object]) -> None:
+    """Write a JSON file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".partial")
+    with temporary.open("w") as file:
+        json.dump(content, file, indent=2)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def read_json(path: Path) -> dict[str, object]:
+    """Read a JSON object; an empty one where there is no file.
+
+    Raises:
+        FeatkdError: the file is damaged.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text())
+    except ValueError as error:
+        raise FeatkdError(f"{path} is damaged: expected a JSON object") from error
+    if not isinstance(content, dict):
+        raise FeatkdError(f"{path} is damaged: expected a JSON object")
+    return content
+
+
+def save_recipe(folder: Path, recipe: Recipe) -> None:
+    """Put the resolved recipe beside an output."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "recipe.yaml").write_text(dump_recipe(recipe))
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    digest = sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

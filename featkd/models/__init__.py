@@ -1,0 +1,27 @@
+"""The I3D family, taps, the frozen teacher, checkpoints."""
+
+from featkd.models.checkpoint import NetworkCard, load_network, read_weights, save_network
+from featkd.models.classifier import ModelSpec, VideoClassifier
+from featkd.models.i3d import I3D, LAST_LAYER, TEMPORAL_BLOCKS
+from featkd.models.live_signal import LiveSignal
+from featkd.models.preprocess import PreprocessSpec, preprocess
+from featkd.models.taps import record_layers, reduce_map
+from featkd.models.teacher import Teacher
+
+__all__ = [
+    "I3D",
+    "LAST_LAYER",
+    "TEMPORAL_BLOCKS",
+    "LiveSignal",
+    "ModelSpec",
+    "NetworkCard",
+    "PreprocessSpec",
+    "Teacher",
+    "VideoClassifier",
+    "load_network",
+    "preprocess",
+    "read_weights",
+    "record_layers",
+    "reduce_map",
+    "save_network",
+]

@@ -1,0 +1,103 @@
+"""Student assembly: a backbone, an optional attention head, and the backbone's classifier."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Annotated, Literal
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor, nn
+
+from featkd.models.i3d import I3D, LAST_LAYER
+from featkd.models.taps import record_layers
+from featkd.representation.attended import attended_feature, attended_feature_batch_sum
+from featkd.representation.attention import build_attention_head
+from featkd.types import Spec, StudentOutput
+
+
+class ModelSpec(Spec):
+    """Which network to build."""
+
+    name: Literal["i3d", "top_i3d", "bottom_i3d", "i2d"] = "i3d"
+    """Member of the I3D family."""
+    width: Annotated[float, Field(gt=0, le=4)] = 1.0
+    """Multiplies every channel count."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    """Probability before the classifier."""
+    batch_norm_momentum: Annotated[float, Field(gt=0, le=1)] = 0.01
+    """Weight of a new batch in the running statistics."""
+    attention_head: Literal["paper", "released"] | None = None
+    """Which attention head sits between the last map and the classifier, if any."""
+    rescale: Literal["norm", "batch_sum"] = "norm"
+    """How an attended map regains its scale: per sample (Eq. 10) or as in the released code."""
+
+
+class VideoClassifier(nn.Module):
+    """A network that turns a clip into logits, and shows its inner maps.
+
+    Args:
+        spec: architecture.
+        num_classes: K.
+        input_shape: (C, T, H, W) it will be fed; fixes the attention head's kernels.
+        layers: backbone layers to hand out beside the last map.
+
+    Raises:
+        ModelError: the backbone lacks one of the layers.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        num_classes: int,
+        input_shape: tuple[int, int, int, int],
+        *,
+        layers: Sequence[str] = (),
+    ) -> None:
+        super().__init__()
+        self.spec = spec
+        self.layers = tuple(dict.fromkeys((*layers, LAST_LAYER)))
+        self.backbone = I3D(
+            num_classes,
+            variant=spec.name,
+            width=spec.width,
+            in_channels=input_shape[0],
+            dropout=spec.dropout,
+            batch_norm_momentum=spec.batch_norm_momentum,
+        )
+        self.layer_shapes = _layer_shapes(self.backbone, input_shape, self.layers)
+        self.attention_head = (
+            build_attention_head(spec.attention_head, self.layer_shapes[LAST_LAYER])
+            if spec.attention_head
+            else None
+        )
+
+    def forward(self, clips: Float[Tensor, "batch channels time height width"]) -> StudentOutput:
+        """Logits, inner maps and attention of a batch of preprocessed clips."""
+        with record_layers(self.backbone, self.layers) as features:
+            last_map = self.backbone.features(clips)
+        attention = None
+        seen = last_map
+        if self.attention_head is not None:
+            attention = self.attention_head(last_map)
+            rescale = (
+                attended_feature if self.spec.rescale == "norm" else attended_feature_batch_sum
+            )
+            seen = rescale(last_map, attention)
+        frame_logits = self.backbone.logits(seen)
+        return StudentOutput(
+            logits=frame_logits.mean(dim=2),
+            features=dict(features),
+            attention=attention,
+            frame_logits=frame_logits,
+        )
+
+
+def _layer_shapes(
+    backbone: I3D, input_shape: tuple[int, int, int, int], layers: Sequence[str]
+) -> dict[str, tuple[int, int, int, int]]:
+    """(C, T, H, W) of each layer, found without computing anything."""
+    shadow = deepcopy(backbone).to("meta").eval()
+    with record_layers(shadow, layers) as outputs, torch.no_grad():
+        shadow.features(torch.empty(1, *input_shape, device="meta"))
+    return {name: tuple(output.shape[1:]) for name, output in outputs.items()}

@@ -1,0 +1,110 @@
+"""What a recipe may say. Everything a run depends on is here and nowhere else."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from featkd.distillers import DistillerSpec
+from featkd.models import ModelSpec, PreprocessSpec
+from featkd.synthetic import SyntheticSpec
+from featkd.training import LoadingSpec, RepresentationSpec, TrainingSpec
+from featkd.types import Spec, TapSpec
+from featkd.video import EvaluationViews, TrainingViews
+
+RunName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+]*$")]
+"""Names that become folder names: letters, digits, ``_``, ``.``, ``+``."""
+
+
+class DataSection(Spec):
+    """Which videos."""
+
+    manifest: Path
+    """Manifest file."""
+    root: Path | None = None
+    """Folder the manifest's paths start from; default: the manifest's own folder."""
+    train_split: str = "train"
+    """Split that is extracted and trained on."""
+    validation_split: str = "val"
+    """Split on which weights are searched."""
+    test_split: str = "test"
+    """Split that is only ever measured on."""
+
+
+class ViewsSection(Spec):
+    """What networks see of a video."""
+
+    train: TrainingViews = TrainingViews()
+    """Random views, several a video; teacher and student see the same ones."""
+    evaluate: EvaluationViews = EvaluationViews()
+    """Fixed views, averaged."""
+
+
+class NetworkSection(Spec):
+    """A network and how it is trained."""
+
+    model: ModelSpec = ModelSpec()
+    """Architecture."""
+    preprocess: PreprocessSpec = PreprocessSpec()
+    """Input size and normalisation."""
+    training: TrainingSpec = TrainingSpec()
+    """Epochs, batch size, optimiser."""
+
+
+class ExtractSection(Spec):
+    """What is kept of the teacher."""
+
+    batch_size: Annotated[int, Field(ge=1)] = 16
+    """Views the teacher sees at once."""
+    part_rows: Annotated[int, Field(ge=1, le=4096)] = 64
+    """Rows that are written and committed together."""
+    dtype: Literal["float16", "float32"] = "float16"
+    """Number format of feature maps and attention; logits are always float32."""
+    taps: tuple[str, ...] = ()
+    """Taps beyond those the recipe's distillers need, for example ``Mixed_4f.pooled``."""
+
+    @model_validator(mode="after")
+    def _taps_parse(self) -> Self:
+        for key in self.taps:
+            TapSpec.parse(key)
+        return self
+
+
+class Recipe(Spec):
+    """One experiment: data, views, teacher, cache, representation, students."""
+
+    name: RunName
+    """Short name; the default working folder is ``runs/<name>``."""
+    description: str = ""
+    """One sentence for ``featkd recipe list``."""
+    workdir: Path | None = None
+    """Where outputs go."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of views, teacher and representation; students have their own."""
+    device: str = "auto"
+    """``auto``, ``cpu``, ``cuda`` or ``cuda:N``."""
+    data: DataSection
+    synthetic: SyntheticSpec | None = None
+    """How ``featkd synthesize`` makes the data, where it is generated."""
+    views: ViewsSection = ViewsSection()
+    loading: LoadingSpec = LoadingSpec()
+    teacher: NetworkSection = NetworkSection()
+    extract: ExtractSection = ExtractSection()
+    representation: RepresentationSpec = RepresentationSpec()
+    student: NetworkSection = NetworkSection(model=ModelSpec(name="top_i3d"))
+    distillers: dict[RunName, DistillerSpec]
+    """Students to train, by name."""
+
+    @property
+    def folder(self) -> Path:
+        """Where outputs go."""
+        return self.workdir if self.workdir is not None else Path("runs") / self.name
+
+    @model_validator(mode="after")
+    def _views_fit(self) -> Self:
+        if self.views.train.num_frames != self.views.evaluate.num_frames:
+            raise ValueError(
+                f"views.train.num_frames is {self.views.train.num_frames} and "
+                f"views.evaluate.num_frames {self.views.evaluate.num_frames}; expected the same"
+            )
+        return self

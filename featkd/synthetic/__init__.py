@@ -1,0 +1,16 @@
+"""Generated action datasets: real encoded videos for the demo, the tests and the benchmarks."""
+
+from featkd.synthetic.dataset import SyntheticDataset, SyntheticSpec, SyntheticVideo, synthesize
+from featkd.synthetic.encode import encode_h264
+from featkd.synthetic.motions import MOTIONS, Trajectory, sample_trajectory
+
+__all__ = [
+    "MOTIONS",
+    "SyntheticDataset",
+    "SyntheticSpec",
+    "SyntheticVideo",
+    "Trajectory",
+    "encode_h264",
+    "sample_trajectory",
+    "synthesize",
+]

@@ -1,0 +1,141 @@
+"""Twelve motions that no single frame can tell apart.
+
+Every trajectory holds *all* motions, each at a random phase of its cycle; the class only decides
+whose clock runs while the others stand still. Since every phase is uniform on its cycle and stays
+so when its clock runs, the pose in any one frame has exactly the same distribution in every class:
+only the change between frames carries the label.
+
+Some classes are mirror images or time reversals of one another (left and right, clockwise and
+counterclockwise, in and out), so views of these videos must not be flipped.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+from numpy.random import Generator
+
+from featkd.errors import UsageError
+
+MIN_FRAMES = 16
+"""Frames that every motion needs to show itself: a whole cycle, or most of one."""
+
+SLIDE_SPAN = 0.4
+ORBIT_RADIUS = (0.11, 0.14)
+BOUNCE_HEIGHT = (0.22, 0.28)
+SHAKE_AMPLITUDE = (0.07, 0.1)
+DIAMETER = (0.26, 0.58)
+REACH = 0.35
+FAINT_OPACITY = (0.35, 0.45)
+
+
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    """Which cycle a motion runs, and in which direction."""
+
+    cycle: str
+    direction: int
+
+
+_PERIOD_FRAMES = {
+    "slide_x": (14.0, 18.0),
+    "slide_y": (14.0, 18.0),
+    "turn": (18.0, 32.0),
+    "zoom": (14.0, 18.0),
+    "orbit": (11.0, 15.0),
+    "bounce": (9.0, 12.0),
+    "shake": (3.5, 5.0),
+    "blink": (6.0, 10.0),
+}
+
+_CLOCKS = {
+    "translate_left": _Clock("slide_x", -1),
+    "translate_right": _Clock("slide_x", 1),
+    "translate_up": _Clock("slide_y", -1),
+    "translate_down": _Clock("slide_y", 1),
+    "rotate_clockwise": _Clock("turn", 1),
+    "rotate_counterclockwise": _Clock("turn", -1),
+    "zoom_in": _Clock("zoom", 1),
+    "zoom_out": _Clock("zoom", -1),
+    "orbit": _Clock("orbit", 1),
+    "bounce": _Clock("bounce", 1),
+    "shake": _Clock("shake", 1),
+    "blink": _Clock("blink", 1),
+}
+
+MOTIONS: tuple[str, ...] = tuple(_CLOCKS)
+"""Names of all motions; the position in this tuple is the label when none is left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trajectory:
+    """The pose of an object in every frame.
+
+    Attributes:
+        x: centre, as a fraction of the frame's width, growing to the right.
+        y: centre, as a fraction of the frame's height, growing downwards.
+        angle: radians, growing clockwise as seen on the screen.
+        diameter: of the circle around the object, as a fraction of the frame's width.
+        opacity: 0 is invisible, 1 hides the background.
+    """
+
+    x: Float[ndarray, " frames"]
+    y: Float[ndarray, " frames"]
+    angle: Float[ndarray, " frames"]
+    diameter: Float[ndarray, " frames"]
+    opacity: Float[ndarray, " frames"]
+
+
+def sample_trajectory(motion: str, num_frames: int, rng: Generator) -> Trajectory:
+    """Draw a random trajectory of a motion.
+
+    Sliding and zooming run in a loop: at the end of their span they start again at its beginning.
+    Periods are in frames: a slide crosses 0.4 of the frame in 14 to 18, a turn takes 18 to 32, a
+    zoom more than doubles the diameter in 14 to 18, an orbit takes 11 to 15, a bounce 9 to 12, a shake 3.5
+    to 5, a blink 6 to 10.
+
+    Args:
+        motion: one of `MOTIONS`.
+        num_frames: length, at least `MIN_FRAMES`.
+        rng: consumed by the same number of draws for every motion, so that equal generators give
+            trajectories that differ in nothing but the motion.
+
+    Raises:
+        UsageError: the motion is unknown or ``num_frames`` is less than `MIN_FRAMES`.
+    """
+    if motion not in _CLOCKS:
+        raise UsageError(f"motion is {motion!r}; expected one of {', '.join(MOTIONS)}")
+    if num_frames < MIN_FRAMES:
+        raise UsageError(f"num_frames is {num_frames}; motions need at least {MIN_FRAMES}")
+    running = _CLOCKS[motion]
+    frame_index = np.arange(num_frames, dtype=np.float64)
+    phase = {}
+    for cycle, period_range in _PERIOD_FRAMES.items():
+        start, period = rng.uniform(), rng.uniform(*period_range)
+        speed = running.direction / period if cycle == running.cycle else 0.0
+        phase[cycle] = np.mod(start + speed * frame_index, 1.0)
+
+    orbit_radius, orbit_direction = rng.uniform(*ORBIT_RADIUS), rng.choice([-1.0, 1.0])
+    orbit_angle = 2 * np.pi * orbit_direction * phase["orbit"]
+    # A parabola between two impacts: height 0 at phase 0 and 1, 1 half-way.
+    bounce_height = 4 * phase["bounce"] * (1 - phase["bounce"])
+    bounce = rng.uniform(*BOUNCE_HEIGHT) * (0.5 - bounce_height)
+    shake_axis = rng.uniform(0, np.pi)
+    shake = rng.uniform(*SHAKE_AMPLITUDE) * np.sin(2 * np.pi * phase["shake"])
+    faint = rng.uniform(*FAINT_OPACITY)
+    small, large = DIAMETER
+    x = SLIDE_SPAN * (phase["slide_x"] - 0.5) + orbit_radius * np.cos(orbit_angle)
+    y = SLIDE_SPAN * (phase["slide_y"] - 0.5) + orbit_radius * np.sin(orbit_angle)
+    return Trajectory(
+        x=_keep_inside(x + shake * np.cos(shake_axis)),
+        y=_keep_inside(y + shake * np.sin(shake_axis) + bounce),
+        angle=2 * np.pi * phase["turn"],
+        diameter=small * (large / small) ** phase["zoom"],
+        opacity=np.where(phase["blink"] < 0.5, 1.0, faint),
+    )
+
+
+def _keep_inside(offset: Float[ndarray, " frames"]) -> Float[ndarray, " frames"]:
+    """Bend an offset from the frame's centre so that it never exceeds ``REACH``."""
+    return 0.5 + REACH * np.tanh(offset / REACH)

@@ -1,0 +1,27 @@
+"""Training loops: classifiers (teachers and students) and the feature representation."""
+
+from featkd.training.checkpoint import settings_digest
+from featkd.training.classifier import ClassifierTraining, TrainingSpec
+from featkd.training.optimiser import OptimiserSpec
+from featkd.training.representation import (
+    RepresentationModules,
+    RepresentationSpec,
+    RepresentationTraining,
+    attention_of_rows,
+)
+from featkd.training.seeding import seed_everything
+from featkd.training.views import LoadingSpec, RenderedViews
+
+__all__ = [
+    "ClassifierTraining",
+    "LoadingSpec",
+    "OptimiserSpec",
+    "RenderedViews",
+    "RepresentationModules",
+    "RepresentationSpec",
+    "RepresentationTraining",
+    "TrainingSpec",
+    "attention_of_rows",
+    "seed_everything",
+    "settings_digest",
+]

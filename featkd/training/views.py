@@ -1,0 +1,147 @@
+"""Rendered views for training: decoded ahead of need by threads, kept in memory while it lasts."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Lock
+from typing import Annotated
+
+import torch
+from jaxtyping import Int, UInt8
+from pydantic import Field
+from torch import Tensor
+
+from featkd.errors import UsageError
+from featkd.types import Clip, Spec
+from featkd.video import EvaluationViews, TrainingViews, render_clip
+
+_BATCHES_AHEAD = 3
+
+
+class LoadingSpec(Spec):
+    """How views reach the network."""
+
+    num_workers: Annotated[int, Field(ge=1, le=256)] = 2
+    """Decoding threads."""
+    memory_gib: Annotated[float, Field(ge=0)] = 1.0
+    """Rendered views kept in memory so that later epochs do not decode them again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rendered views of one step.
+
+    Attributes:
+        samples: position of each clip in the list the views were made from.
+        view_indices: which view of each clip.
+        labels: (B,).
+        clips: by size in pixels, (B, 3, T, size, size).
+    """
+
+    samples: tuple[int, ...]
+    view_indices: tuple[int, ...]
+    labels: Int[Tensor, " batch"]
+    clips: dict[int, UInt8[Tensor, "batch 3 time height width"]]
+
+
+class RenderedViews:
+    """Renders (clip, view) pairs at fixed sizes.
+
+    Args:
+        clips: what exists.
+        spec: how views are drawn.
+        seed: of the drawing.
+        sizes: pixels of each rendering; all come from one decoding.
+        loading: threads and memory.
+    """
+
+    def __init__(
+        self,
+        clips: Sequence[Clip],
+        spec: TrainingViews | EvaluationViews,
+        *,
+        seed: int,
+        sizes: Sequence[int],
+        loading: LoadingSpec,
+    ) -> None:
+        if not clips:
+            raise UsageError("there are no clips to render; expected at least one")
+        self.clips = tuple(clips)
+        self.spec = spec
+        self.seed = seed
+        self.sizes = tuple(dict.fromkeys(sizes))
+        self.loading = loading
+        self._kept: dict[tuple[int, int], list[Tensor]] = {}
+        self._free_bytes = int(loading.memory_gib * 2**30)
+        self._lock = Lock()
+
+    def render(self, sample: int, view_index: int) -> list[Tensor]:
+        """Every size of one view, (3, T, size, size) each.
+
+        Raises:
+            VideoError: the file cannot be decoded.
+        """
+        key = (sample, view_index)
+        kept = self._kept.get(key)
+        if kept is not None:
+            return kept
+        clip = self.clips[sample]
+        view = self.spec.draw(seed=self.seed, clip=clip, view_index=view_index)
+        rendered = render_clip(clip, view, self.sizes)
+        num_bytes = sum(tensor.nbytes for tensor in rendered)
+        with self._lock:
+            if key not in self._kept and num_bytes <= self._free_bytes:
+                self._free_bytes -= num_bytes
+                self._kept[key] = rendered
+        return rendered
+
+    def batches(
+        self, pairs: Sequence[tuple[int, int]], *, batch_size: int, drop_last: bool
+    ) -> Iterator[Batch]:
+        """Batches of (sample, view index) pairs in the order given, rendered ahead by threads.
+
+        Raises:
+            VideoError: the file of one of them cannot be decoded.
+        """
+        stop = len(pairs) - len(pairs) % batch_size if drop_last else len(pairs)
+        waiting: deque[tuple[Sequence[tuple[int, int]], list[Future[list[Tensor]]]]] = deque()
+        with ThreadPoolExecutor(self.loading.num_workers, "featkd-render") as pool:
+            try:
+                for start in range(0, stop, batch_size):
+                    chosen = pairs[start : start + batch_size]
+                    waiting.append((chosen, [pool.submit(self.render, *pair) for pair in chosen]))
+                    if len(waiting) > _BATCHES_AHEAD:
+                        yield self._assemble(*waiting.popleft())
+                while waiting:
+                    yield self._assemble(*waiting.popleft())
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+    def _assemble(
+        self, pairs: Sequence[tuple[int, int]], futures: Sequence[Future[list[Tensor]]]
+    ) -> Batch:
+        rendered = [future.result() for future in futures]
+        samples = tuple(sample for sample, _ in pairs)
+        return Batch(
+            samples=samples,
+            view_indices=tuple(view for _, view in pairs),
+            labels=torch.tensor([self.clips[sample].label for sample in samples]),
+            clips={
+                size: torch.stack([sizes[position] for sizes in rendered])
+                for position, size in enumerate(self.sizes)
+            },
+        )
+
+
+def epoch_pairs(
+    samples: Sequence[int], *, num_views: int, epoch: int, seed: int
+) -> list[tuple[int, int]]:
+    """The (sample, view) pairs of one training epoch, shuffled by (seed, epoch) alone.
+
+    Epoch e, counted from 1, uses view (e - 1) mod ``num_views`` of every sample.
+    """
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    order = torch.randperm(len(samples), generator=generator).tolist()
+    view_index = (epoch - 1) % num_views
+    return [(samples[position], view_index) for position in order]

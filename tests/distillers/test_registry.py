@@ -1,0 +1,85 @@
+from typing import get_args
+
+import pytest
+import torch
+from pydantic import TypeAdapter, ValidationError
+
+from featkd.distillers import (
+    DISTILLERS,
+    Distiller,
+    DistillerSpec,
+    KDConfig,
+    Shapes,
+    StudentAlone,
+    StudentAloneConfig,
+    build_distiller,
+)
+from featkd.types import StudentOutput, TeacherSignal
+
+SPEC = TypeAdapter(DistillerSpec)
+SETTINGS = {
+    "none": {},
+    "kd": {},
+    "at": {"layers": ["Mixed_5c"]},
+    "generative": {},
+}
+
+
+def test_registry__names_the_same_settings_as_the_union():
+    configs = get_args(get_args(DistillerSpec)[0])
+    assert {entry.config for entry in DISTILLERS.values()} == set(configs)
+    for name, entry in DISTILLERS.items():
+        assert get_args(entry.config.model_fields["kind"].annotation) == (name,)
+
+
+@pytest.mark.parametrize("kind", sorted(DISTILLERS))
+def test_build_distiller__serves_one_step(kind, student, clips, labels, signal):
+    output = student(clips)
+    config = SPEC.validate_python({"kind": kind, **SETTINGS[kind]})
+    distiller = build_distiller(config, Shapes.measure(output, signal))
+    for owned in (distiller.modules, getattr(distiller, "generator", distiller.modules)):
+        owned.double()
+    assert isinstance(distiller, Distiller)
+    assert distiller.requires == config.requires
+    terms = distiller(output, signal, labels, epoch=1)
+    terms.total.backward()
+    assert terms.total.item() > 0
+    assert student.backbone.weight.grad.abs().sum() > 0
+
+
+def test_distiller_spec__survives_json():
+    config = KDConfig(tau=2)
+    assert SPEC.validate_json(config.model_dump_json()) == config
+
+
+@pytest.mark.parametrize("settings", [{"kind": "kdd"}, {"kind": "none", "tau": 4}, {"tau": 4}])
+def test_distiller_spec__wrong_settings(settings):
+    with pytest.raises(ValidationError):
+        SPEC.validate_python(settings)
+
+
+def test_student_alone__is_cross_entropy(labels):
+    logits = torch.tensor([[1.0, 2, 0, 0, 1], [0, 0, 3, 0, 1], [1, 1, 1, 0, 0]])
+    alone = StudentAlone(StudentAloneConfig(), Shapes(student_classes=5))
+    total = alone(StudentOutput(logits, {}), TeacherSignal(), labels, epoch=1).total
+    expected = -sum(
+        logits[sample].log_softmax(dim=0)[label] for sample, label in enumerate(labels.tolist())
+    )
+    torch.testing.assert_close(total, expected / 3)
+
+
+def test_shapes__measured_from_meta_tensors(student, clips, signal):
+    output = student.to("meta")(clips.to("meta"))
+    shapes = Shapes.measure(output, signal)
+    assert shapes == Shapes(
+        student_classes=5,
+        student_features={"Mixed_5c": (6, 4, 3, 3)},
+        student_attention=(6, 4),
+        teacher_classes=5,
+        teacher_features={
+            "Mixed_5c.full": (6, 4, 3, 3),
+            "Mixed_5c.spatial_attention": (4, 3, 3),
+        },
+        teacher_attention={"Mixed_5c": (6, 4)},
+        teacher_cvae=(6, 3, 3),
+    )

@@ -1,0 +1,85 @@
+"""Rows, manifests and tiny videos for the manifest tests."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import runtime_checkable
+
+import av
+import numpy as np
+import pandas as pd
+import pytest
+
+from featkd.types import Progress
+
+# beartype checks arguments with isinstance, which a plain protocol forbids.
+runtime_checkable(Progress)
+
+from featkd.manifest import Manifest, ManifestHeader  # noqa: E402  (after the line above)
+
+
+@pytest.fixture
+def header() -> ManifestHeader:
+    return ManifestHeader(
+        dataset="tiny",
+        version="1",
+        classes=("run", "jump, high", "wave"),
+        protocol="by hand",
+        source="nowhere",
+        licence="CC0",
+    )
+
+
+@pytest.fixture
+def table() -> pd.DataFrame:
+    """Four right rows: two train, one val, one test."""
+    return pd.DataFrame(
+        {
+            "video_id": ["run/a", "jump/b", "wave/c", "run/d"],
+            "path": ["run/a.mp4", "jump/b.avi", "wave/c é.mkv", "run/d.mp4"],
+            "label": [0, 1, 2, 0],
+            "class_name": ["run", "jump, high", "wave", "run"],
+            "split": ["train", "train", "val", "test"],
+            "start_sec": [0.0, 1.5, 0.0, 0.1],
+            "end_sec": [None, 4.25, None, 1 / 3],
+            "num_frames": [24, 68, 10, 0],
+            "fps": [24.0, 29.97, 30000 / 1001, 0.0],
+            "width": [80, 320, 64, 0],
+            "height": [80, 240, 64, 0],
+            "group": ["g1", "g2", None, "g4"],
+            "sha256": ["a" * 64, "b" * 64, None, "d" * 64],
+        }
+    )
+
+
+@pytest.fixture
+def manifest(header: ManifestHeader, table: pd.DataFrame, tmp_path: Path) -> Manifest:
+    return Manifest(header, table, tmp_path)
+
+
+def _encode(path: Path, *, num_frames: int = 5, shade: int = 0) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width = stream.height = 32
+        stream.pix_fmt = "yuv420p"
+        for index in range(num_frames):
+            pixels = np.full((32, 32, 3), (shade + 20 * index) % 256, dtype=np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode())
+
+
+@pytest.fixture
+def encode() -> Callable[..., None]:
+    """Writes a real video of 32x32 pixels at 10 frames per second; ``shade`` makes it unique."""
+    return _encode
+
+
+@pytest.fixture
+def real_videos() -> Path:
+    """Folder of the real videos, with ``awkward`` and ``known_label_clips`` inside."""
+    default = Path(__file__).parents[2] / ".." / "shared"
+    folder = Path(os.environ.get("FEATKD_SHARED", default)) / "data" / "videos"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is absent; FEATKD_SHARED names the folder of the real videos")
+    return folder

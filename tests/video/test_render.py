@@ -1,0 +1,101 @@
+"""Rendering: region, size, flip, and a checksum that proves it."""
+
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from featkd.types import View
+from featkd.video import EvaluationViews, crc32_of, read_frames, render, render_clip
+
+
+def view_of(crop_box=(0.0, 0.0, 1.0, 1.0), *, flip=False, frame_indices=(0, 1)):
+    return View("v", 0, frame_indices, crop_box, flip)
+
+
+def random_frames(height, width):
+    return np.random.default_rng(0).integers(0, 256, (2, height, width, 3), dtype=np.uint8)
+
+
+def test_render__copies_a_region_of_equal_size():
+    frames = random_frames(20, 40)
+    rendered = render(frames, view_of((0.25, 0.0, 0.75, 1.0)), 20)
+    assert rendered.dtype == torch.uint8
+    assert rendered.is_contiguous()
+    np.testing.assert_array_equal(rendered.numpy(), frames[:, :, 10:30].transpose(3, 0, 1, 2))
+
+
+def test_render__averages_when_halving_flat_blocks():
+    blocks = np.random.default_rng(1).integers(0, 256, (1, 6, 6, 3), dtype=np.uint8)
+    frames = blocks.repeat(8, axis=1).repeat(8, axis=2)
+    rendered = render(frames, view_of(), 6).numpy().transpose(1, 2, 3, 0)
+    # The antialiasing triangle reaches over 16 pixels: a quarter of its weight is the neighbours'.
+    padded = np.pad(blocks.astype(float), ((0, 0), (1, 1), (1, 1), (0, 0)))
+    weight = np.pad(np.ones((1, 6, 6, 1)), ((0, 0), (1, 1), (1, 1), (0, 0)))
+    kernel = np.outer([0.125, 0.75, 0.125], [0.125, 0.75, 0.125])
+    total = np.zeros((1, 6, 6, 3))
+    norm = np.zeros((1, 6, 6, 1))
+    for dy in range(3):
+        for dx in range(3):
+            total += kernel[dy, dx] * padded[:, dy : dy + 6, dx : dx + 6]
+            norm += kernel[dy, dx] * weight[:, dy : dy + 6, dx : dx + 6]
+    np.testing.assert_allclose(rendered, total / norm, atol=1.5)
+
+
+def test_render__mirrors():
+    frames = random_frames(30, 50)
+    plain = render(frames, view_of((0.1, 0.2, 0.7, 0.9)), 16)
+    mirrored = render(frames, view_of((0.1, 0.2, 0.7, 0.9), flip=True), 16)
+    assert torch.equal(mirrored, plain.flip(-1))
+    assert not torch.equal(mirrored, plain)
+
+
+def test_render_clip__decodes_once_for_several_sizes(write_video, clip_of, monkeypatch):
+    clip = clip_of(write_video(), 40)
+    view = EvaluationViews(num_frames=5).draw(seed=0, clip=clip, view_index=0)
+    frames = read_frames(clip, view.frame_indices)
+    calls = []
+
+    def counted(*arguments):
+        calls.append(arguments)
+        return read_frames(*arguments)
+
+    monkeypatch.setattr(sys.modules["featkd.video.render"], "read_frames", counted)
+    large, small = render_clip(clip, view, [48, 24])
+    assert len(calls) == 1
+    assert torch.equal(large, render(frames, view, 48))
+    assert torch.equal(small, render(frames, view, 24))
+    assert small.shape == (3, 5, 24, 24)
+
+
+def test_crc32_of__is_that_of_the_bytes():
+    rendered = torch.arange(3 * 2 * 4 * 4, dtype=torch.uint8).reshape(3, 2, 4, 4)
+    assert crc32_of(rendered) == zlib.crc32(bytes(range(96)))
+    assert crc32_of(rendered.flip(3)) != crc32_of(rendered)
+    assert crc32_of(rendered.transpose(0, 1).contiguous().transpose(0, 1)) == crc32_of(rendered)
+
+
+def test_render_clip__gives_recorded_bytes(real_video, clip_of):
+    """Caches depend on it: pixels that change with a library need a new decoder version."""
+    clip = clip_of(real_video("paddlevideo_example.avi"), 131, width=320, height=240)
+    view = EvaluationViews(num_frames=4, frame_stride=20).draw(seed=0, clip=clip, view_index=0)
+    first, second = (render_clip(clip, view, [112])[0] for _ in range(2))
+    assert crc32_of(first) == crc32_of(second)
+
+
+@pytest.mark.parametrize("size", [1, 7, 300])
+def test_render__gives_any_size(size):
+    rendered = render(random_frames(20, 40), view_of((0.3, 0.1, 0.31, 0.12)), size)
+    assert rendered.shape == (3, 2, size, size)
+
+
+def test_render_clip__needs_no_particular_file_type(real_video, clip_of):
+    path: Path = real_video("i3d_v_CricketShot_g04_c01_rgb.gif")
+    clip = clip_of(path, 79, width=224, height=224)
+    view = EvaluationViews(num_frames=2).draw(seed=0, clip=clip, view_index=0)
+    [rendered] = render_clip(clip, view, [224])
+    decoded = read_frames(clip, view.frame_indices)
+    np.testing.assert_array_equal(rendered.numpy(), decoded.transpose(3, 0, 1, 2))
