@@ -24,7 +24,7 @@ from featkd.experiment.teacher import FrozenTeacher
 from featkd.experiment.workspace import Workspace, row_table, save_recipe
 from featkd.extract.rendering import RenderedRow, RowRenderer
 from featkd.models import Teacher
-from featkd.types import Progress, Silent
+from featkd.types import Progress, Silent, TapSpec
 
 CRC_ARRAY = "view_crc32"
 _PARTS_IN_WRITING = 2
@@ -233,6 +233,10 @@ def _array_specs(
     """Arrays of the teacher's layer; the teacher looks at one black clip to tell their shapes."""
     logits, features = teacher(torch.zeros((1, *clip_shape), dtype=torch.uint8))
 
+    def kind_of(tap: TapSpec) -> str:
+        # Squares and deviations leave float16's range long before the maps do, and are small.
+        return dtype if tap.reduction in {"full", "pooled"} else "float32"
+
     def spec(name: str, tensor: Tensor, kind: str) -> ArraySpec:
         return ArraySpec.model_validate(
             {"name": name, "shape": tuple(tensor.shape[1:]), "dtype": kind}
@@ -240,7 +244,7 @@ def _array_specs(
 
     return [
         spec(LOGITS_ARRAY, logits, "float32"),
-        *(spec(feature_array(tap), features[tap.key], dtype) for tap in teacher.taps),
+        *(spec(feature_array(tap), features[tap.key], kind_of(tap)) for tap in teacher.taps),
         ArraySpec(name=CRC_ARRAY, shape=(), dtype="uint32"),
     ]
 

@@ -6,7 +6,7 @@ Shapes use the letters of the glossary: batch B, channels C, time T, height H, w
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -83,13 +83,6 @@ class TapSpec:
     layer: str
     reduction: Reduction
 
-    def __post_init__(self) -> None:
-        if self.reduction not in REDUCTIONS:
-            raise ValueError(
-                f"reduction of tap {self.layer!r} is {self.reduction!r}; "
-                f"expected one of {', '.join(REDUCTIONS)}"
-            )
-
     @property
     def key(self) -> str:
         """Name of the tap in signals and caches, for example ``Mixed_5c.full``."""
@@ -97,11 +90,19 @@ class TapSpec:
 
     @classmethod
     def parse(cls, key: str) -> "TapSpec":
-        """Read a key back. Raises ValueError for a key without a known reduction."""
+        """Read a key back.
+
+        Raises:
+            ValueError: it has no layer or no known reduction.
+        """
         layer, _, reduction = key.rpartition(".")
-        if not layer:
-            raise ValueError(f"tap {key!r} has no reduction; expected for example 'Mixed_5c.full'")
-        return cls(layer, reduction)  # type: ignore[arg-type]
+        for known in REDUCTIONS:
+            if layer and reduction == known:
+                return cls(layer, known)
+        raise ValueError(
+            f"tap {key!r} ends in no reduction; expected <layer>.<reduction> with one of "
+            f"{', '.join(REDUCTIONS)}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ class TeacherSignal:
 
     logits: Float[Tensor, "batch classes"] | None = None
     features: Mapping[str, Tensor] = field(default_factory=dict)
-    attention: Mapping[str, Float[Tensor, "batch channels time"]] = field(default_factory=dict)
+    attention: Mapping[str, Float[Tensor, "batch _channels _time"]] = field(default_factory=dict)
     modules: Mapping[str, nn.Module] = field(default_factory=dict)
 
     def to(self, device: torch.device) -> "TeacherSignal":
@@ -144,7 +145,7 @@ class StudentOutput:
     """
 
     logits: Float[Tensor, "batch classes"]
-    features: Mapping[str, Float[Tensor, "batch channels time height width"]]
+    features: Mapping[str, Float[Tensor, "batch _channels _time _height _width"]]
     attention: Float[Tensor, "batch channels time"] | None = None
     frame_logits: Float[Tensor, "batch classes steps"] | None = None
 
@@ -152,6 +153,7 @@ class StudentOutput:
 Item = TypeVar("Item")
 
 
+@runtime_checkable
 class Progress(Protocol):
     """Shows long work. The library calls it; the command line draws it."""
 

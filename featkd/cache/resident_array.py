@@ -36,7 +36,7 @@ class ResidentArray:
         Args:
             rows: rows of committed parts, in any order.
             lock: of this process; keeps threads from reading the same part twice.
-            read_into: reads ascending rows into a target.
+            read_into: reads rows into a target.
 
         Returns:
             (len(rows), ...), in the order of ``rows``.

@@ -12,7 +12,6 @@ from threading import Lock
 
 import numpy as np
 import tensorstore as ts
-import zarr
 
 from featkd.cache.spec import ArraySpec
 from featkd.cache.tensorstore_process import tensorstore_is_usable
@@ -26,7 +25,7 @@ class TensorstoreReader:
         self._array = array
 
     def read_into(self, rows: Sequence[int], target: np.ndarray) -> None:
-        """Read ascending rows into a target of shape (len(rows), ...).
+        """Read rows into a target of shape (len(rows), ...).
 
         Raises:
             ValueError: a chunk is damaged.
@@ -38,10 +37,12 @@ class ZarrPythonReader:
     """The reader of forked processes."""
 
     def __init__(self, path: Path) -> None:
+        import zarr  # slow to import, and few processes need it
+
         self._array = zarr.open_array(path, mode="r")
 
     def read_into(self, rows: Sequence[int], target: np.ndarray) -> None:
-        """Read ascending rows into a target of shape (len(rows), ...).
+        """Read rows into a target of shape (len(rows), ...).
 
         Raises:
             ValueError: a chunk is damaged.

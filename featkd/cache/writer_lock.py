@@ -27,10 +27,8 @@ class WriterLock:
     """
 
     def __init__(self, path: Path) -> None:
-        try:
+        with writing_to(path.parent):
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise CacheError(f"{path.parent} cannot be written: {error}") from error
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

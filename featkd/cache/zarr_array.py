@@ -130,15 +130,13 @@ def read_rows_into(array: ts.TensorStore, rows: Sequence[int], target: np.ndarra
 
     Args:
         array: the array.
-        rows: which rows; ascending order reads fastest.
+        rows: which rows, at least one, in any order; a row may come twice.
         target: (len(rows), ...), written in the order of ``rows``.
 
     Raises:
         ValueError: a chunk is damaged.
     """
-    first, stop = rows[0], rows[-1] + 1
-    wanted = array[first:stop] if list(rows) == list(range(first, stop)) else array[list(rows)]
-    ts.array(target).write(wanted).result()
+    ts.array(target).write(array[list(rows)]).result()
 
 
 def _enter_tensorstore() -> None:

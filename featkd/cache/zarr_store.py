@@ -238,17 +238,14 @@ class ZarrStore(CacheStore):
                         array, num_rows=self.num_rows, part_rows=self.part_rows
                     )
                 return self._residents[array.name].take(rows, self._readers.lock, reader.read_into)
-            unique, positions = np.unique(np.asarray(rows), return_inverse=True)
-            values = torch.empty((len(unique), *array.shape), dtype=getattr(torch, array.dtype))
-            reader.read_into(unique.tolist(), values.numpy())
+            values = torch.empty((len(rows), *array.shape), dtype=getattr(torch, array.dtype))
+            reader.read_into(rows, values.numpy())
         except (ValueError, OSError) as error:
             raise CacheError(
                 f"array {array.name!r} of {self.path} is damaged within rows {min(rows)} to "
                 f"{max(rows)}: {error}"
             ) from error
-        if list(rows) == unique.tolist():
-            return values
-        return values[torch.from_numpy(positions)]
+        return values
 
     def _check_shard(self, layer: str, array: ArraySpec, part: int) -> None:
         """A shard that has vanished would otherwise read as fill values without a word."""

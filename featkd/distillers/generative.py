@@ -173,7 +173,7 @@ class Generative:
         if self.config.attention_weight > 0:
             taught = full_precision(pick_attention(teacher.attention, self.config.layer).detach())
             aligned, target = self.modules["attention_aligner"](attention, taught)
-            value = F.mse_loss(aligned, target)
+            value = F.mse_loss(full_precision(aligned), target)
             terms.append(LossTerm("attention", self.config.attention_weight, value))
         return LossTerms(tuple(terms))
 

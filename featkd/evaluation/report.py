@@ -232,7 +232,7 @@ def _representation_curves(runs: Sequence[Run]) -> CurvesSection | None:
         )
         for order, key in enumerate(losses)
     ]
-    chart = loss_curves("Representation: loss terms", curves)
+    chart = loss_curves("Loss terms", curves)
     return CurvesSection((chart,), tuple(c.series for c in curves)) if chart else None
 
 

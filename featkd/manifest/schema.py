@@ -6,6 +6,7 @@ import reprlib
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+import numpy as np
 import pyarrow as pa
 from pydantic import AfterValidator, Field, ValidationError
 
@@ -35,7 +36,11 @@ class Column:
     @property
     def dtype_name(self) -> str:
         """Name of the type as messages say it: text, int64 or float64."""
-        return "text" if self.dtype == pa.large_string() else str(self.dtype)
+        return (
+            "text"
+            if self.dtype == pa.large_string()
+            else np.dtype(self.dtype.to_pandas_dtype()).name
+        )
 
 
 COLUMNS: tuple[Column, ...] = (

@@ -92,12 +92,12 @@ def _names_differing_in_case(manifest: Manifest) -> Iterator[Problem]:
             message = f"classes {twin!r} and {name!r} differ only in case; expected distinct names"
             yield Problem("warning", None, None, "classes", name, "distinct names", message)
     for field in ("video_id", "path"):
-        names = manifest.table[["video_id", field]].loc[:, [field]].drop_duplicates()
-        folded = names[field].str.casefold()
+        names = manifest.table[field].drop_duplicates()
+        folded = names.str.casefold()
         twins = names[folded.duplicated(keep=False)]
         for _, members in twins.groupby(folded, sort=False):
-            first = members[field].iloc[0]
-            for index, name in members[field].iloc[1:].items():
+            first = members.iloc[0]
+            for index, name in members.iloc[1:].items():
                 row = int(str(index))
                 yield problem_at(
                     row,

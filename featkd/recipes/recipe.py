@@ -1,7 +1,7 @@
 """What a recipe may say. Everything a run depends on is here and nowhere else."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -64,7 +64,7 @@ class ExtractSection(Spec):
     """Taps beyond those the recipe's distillers need, for example ``Mixed_4f.pooled``."""
 
     @model_validator(mode="after")
-    def _taps_parse(self) -> Self:
+    def _taps_parse(self) -> "ExtractSection":
         for key in self.taps:
             TapSpec.parse(key)
         return self
@@ -101,7 +101,7 @@ class Recipe(Spec):
         return self.workdir if self.workdir is not None else Path("runs") / self.name
 
     @model_validator(mode="after")
-    def _views_fit(self) -> Self:
+    def _views_fit(self) -> "Recipe":
         if self.views.train.num_frames != self.views.evaluate.num_frames:
             raise ValueError(
                 f"views.train.num_frames is {self.views.train.num_frames} and "

@@ -1,7 +1,6 @@
 """The synthetic action dataset: real encoded videos of moving shapes, from a seed."""
 
 import hashlib
-import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -9,16 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
-from featkd.errors import UsageError
+from featkd.synthetic.claim import claim_folder
 from featkd.synthetic.encode import encode_h264
 from featkd.synthetic.motions import MIN_FRAMES, MOTIONS, sample_trajectory
 from featkd.synthetic.scene import draw_video, sample_setting
 from featkd.synthetic.seeding import named_generator
 from featkd.types import Progress, Silent, Spec
-
-SPEC_FILE = "spec.json"
 
 
 class SyntheticSpec(Spec):
@@ -139,7 +136,7 @@ def synthesize(
         VideoError: the encoder fails.
     """
     progress = progress or Silent()
-    _claim_folder(spec, folder)
+    claim_folder(spec, folder)
     slots = list(_slots(spec))
     for parent in {(folder / slot.path).parent for slot in slots}:
         parent.mkdir(parents=True, exist_ok=True)
@@ -189,25 +186,3 @@ def _describe(spec: SyntheticSpec, folder: Path, slot: _Slot) -> SyntheticVideo:
         group=slot.group,
         sha256=hashlib.sha256((folder / slot.path).read_bytes()).hexdigest(),
     )
-
-
-def _claim_folder(spec: SyntheticSpec, folder: Path) -> None:
-    """Record the settings in a new folder; compare them with those of a used one."""
-    path = folder / SPEC_FILE
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{SPEC_FILE}.part")
-        temporary.write_text(spec.model_dump_json(indent=2) + "\n")
-        temporary.replace(path)
-        return
-    try:
-        found = SyntheticSpec.model_validate(json.loads(path.read_text()))
-    except (ValidationError, ValueError) as error:
-        raise UsageError(f"{path}: not the settings of a synthetic dataset: {error}") from error
-    for field in SyntheticSpec.model_fields:
-        old, new = getattr(found, field), getattr(spec, field)
-        if old != new:
-            raise UsageError(
-                f"{path}: {field} of the dataset in this folder is {old!r}, but {new!r} was "
-                "asked for; choose another folder"
-            )

@@ -18,13 +18,13 @@ def encode_h264(
     frames: UInt8[np.ndarray, "frames height width 3"],
     path: Path,
     *,
-    fps: float,
+    fps: int | float,
     crf: int = 20,
 ) -> None:
     """Write frames as H.264 (yuv420p) in an MP4 container.
 
-    Equal frames give equal bytes (with equal versions of the encoder). The file appears under its
-    name only when it is complete.
+    Equal frames give equal bytes, on any processor, with equal versions of the encoder. The file
+    appears under its name only when it is complete.
 
     Args:
         frames: RGB; height and width even, since chroma is stored at half resolution.
@@ -47,10 +47,17 @@ def encode_h264(
             stream = file.add_stream(
                 "libx264",
                 rate=Fraction(fps).limit_denominator(1001),
-                options={"crf": str(crf), "preset": "veryfast", "g": str(GOP_FRAMES)},
+                options={
+                    "crf": str(crf),
+                    "preset": "veryfast",
+                    "g": str(GOP_FRAMES),
+                    # x264's fastest routines differ in the last bits between processors, and
+                    # between runs on one processor too.
+                    "x264-params": "cpu-independent=1",
+                },
             )
             stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-            # Several encoder threads change the bits from run to run of different machines.
+            # The number of encoder threads changes the bits, and by default follows the machine.
             stream.codec_context.thread_count = 1
             for frame in frames:
                 file.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))

@@ -26,8 +26,8 @@ ORBIT_RADIUS = (0.11, 0.14)
 BOUNCE_HEIGHT = (0.22, 0.28)
 SHAKE_AMPLITUDE = (0.07, 0.1)
 DIAMETER = (0.26, 0.58)
-REACH = 0.35
-FAINT_OPACITY = (0.35, 0.45)
+REACH = 0.38
+FAINT_OPACITY = (0.4, 0.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,8 @@ class _Clock:
 
 
 _PERIOD_FRAMES = {
-    "slide_x": (14.0, 18.0),
-    "slide_y": (14.0, 18.0),
+    "slide_x": (12.0, 16.0),
+    "slide_y": (12.0, 16.0),
     "turn": (18.0, 32.0),
     "zoom": (14.0, 18.0),
     "orbit": (11.0, 15.0),
@@ -91,9 +91,9 @@ def sample_trajectory(motion: str, num_frames: int, rng: Generator) -> Trajector
     """Draw a random trajectory of a motion.
 
     Sliding and zooming run in a loop: at the end of their span they start again at its beginning.
-    Periods are in frames: a slide crosses 0.4 of the frame in 14 to 18, a turn takes 18 to 32, a
-    zoom more than doubles the diameter in 14 to 18, an orbit takes 11 to 15, a bounce 9 to 12, a shake 3.5
-    to 5, a blink 6 to 10.
+    Periods are in frames: a slide crosses 0.4 of the frame in 12 to 16, a turn takes 18 to 32, a
+    zoom more than doubles the diameter in 14 to 18, an orbit takes 11 to 15, a bounce 9 to 12, a
+    shake 3.5 to 5, a blink 6 to 10.
 
     Args:
         motion: one of `MOTIONS`.

@@ -5,7 +5,7 @@ import pickle
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -14,6 +14,7 @@ from featkd.errors import CheckpointError
 _FORMAT = "featkd-run/1"
 
 
+@runtime_checkable
 class Stateful(Protocol):
     """Modules and optimisers alike."""
 

@@ -36,7 +36,7 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     try:
         container = av.open(str(path.absolute()), metadata_errors="ignore")
     except (av.FFmpegError, OSError) as error:
-        raise VideoOpenError(f"{path} {_why_not_a_video(path, error)}") from error
+        raise open_error(path, error) from error
     with container:
         stream = container.streams.best("video")
         if not isinstance(stream, VideoStream):
@@ -46,6 +46,11 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             raise VideoOpenError(f"{path} has no video stream, only a cover picture")
         stream.thread_count = 1
         yield container, stream
+
+
+def open_error(path: Path, error: Exception) -> VideoOpenError:
+    """The error to raise for a file that could not be opened: the reason a person would give."""
+    return VideoOpenError(f"{path} {_why_not_a_video(path, error)}")
 
 
 def libav_words(error: Exception) -> str:

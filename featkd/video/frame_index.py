@@ -8,7 +8,7 @@ from pathlib import Path
 
 import av
 
-from featkd.video.container import open_video
+from featkd.video.container import open_error, open_video
 from featkd.video.timeline import elapsed_sec
 
 
@@ -65,9 +65,10 @@ def index_frames(path: Path) -> FrameIndex | None:
     Raises:
         VideoOpenError: the file is not a video.
     """
-    if not path.is_file():
-        return _index_frames(path, 0, 0)
-    status = path.stat()
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise open_error(path, error) from error
     return _index_frames(path, status.st_size, status.st_mtime_ns)
 
 

@@ -62,4 +62,4 @@ def render_clip(clip: Clip, view: View, sizes: Sequence[int]) -> list[Tensor]:
 
 def crc32_of(rendered: UInt8[Tensor, "3 time height width"]) -> int:
     """CRC32 of a rendered view's bytes, by which a cache proves that a view was replayed."""
-    return zlib.crc32(rendered.contiguous().numpy())
+    return zlib.crc32(rendered.contiguous().numpy().data)

@@ -4,6 +4,7 @@ import struct
 from dataclasses import dataclass
 
 import numpy as np
+from av.sidedata.sidedata import SideData
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 from jaxtyping import UInt8
@@ -34,7 +35,7 @@ class Orientation:
         kept row by row, (a, b, u), (c, d, v), (x, y, w), in native 32-bit integers.
         """
         matrix = frame.side_data.get("DISPLAYMATRIX")
-        if matrix is None:
+        if not isinstance(matrix, SideData):
             return cls()
         a, b, _, c, d, *_ = struct.unpack("=9i", bytes(matrix))
         transposed = abs(b) > abs(a)

@@ -253,7 +253,7 @@ class StoreContract:
         assert store.load_module("classifier").state_dict["b"].tolist() == [0, 1]
 
     @settings(
-        max_examples=20,
+        max_examples=12,
         deadline=None,
         suppress_health_check=[
             HealthCheck.function_scoped_fixture,

@@ -262,5 +262,5 @@ def test_load_module__damaged(cache):
         with pytest.raises(CacheError, match=r"cvae\.safetensors is not the file that"):
             store.load_module("cvae")
         (cache / "modules/cvae.json").write_text("{")
-        with pytest.raises(CacheError, match="'cvae' .* cannot be read"):
+        with pytest.raises(CacheError, match=r"'cvae' .* cannot be read"):
             store.load_module("cvae")

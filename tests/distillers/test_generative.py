@@ -219,6 +219,18 @@ def test_generative__half_precision_student(student, clips, labels, signal):
     assert all(term.value.isfinite() for term in terms)
 
 
+def test_generative__autocast(student, clips, labels, make_signal):
+    signal = make_signal(shape=(8, 2, 3, 3))
+    distiller = Generative(
+        GenerativeConfig(kd_gen_weight=0), Shapes.measure(student(clips), signal)
+    )
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output = student.float()(clips.float())
+        terms = [*distiller(output, signal, labels, 1), *distiller.generator_terms(output, signal)]
+    assert output.features["Mixed_5c"].dtype == torch.bfloat16
+    assert all(term.value.dtype in (torch.float32, torch.float64) for term in terms)
+
+
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [

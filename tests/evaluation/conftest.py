@@ -64,8 +64,8 @@ def write_run(tmp_path: Path) -> WriteRun:
                 "split": "test",
                 "num_videos": num_videos,
                 "top1": hits / num_videos,
-                "top5": 1.0,
-                "mean_class_accuracy": hits / num_videos,
+                "top5": (hits + num_videos) / 2 / num_videos,
+                "mean_class_accuracy": hits / num_videos / 2,
                 "confusion": confusion_with(hits, num_videos, len(classes)),
                 "classes": list(classes),
             }

@@ -103,6 +103,8 @@ def test_write_report__shows_every_figure_of_the_comparison(workdir):
             assert float(mean) == pytest.approx(group.difference.mean * 100, abs=0.051)
             assert float(deviation) == pytest.approx(group.difference.deviation * 100, abs=0.051)
         assert rest[4] == f"{group.took_off}/{len(group.results)}"
+        assert rest[5] == f"{group.mean_top5 * 100:.1f}"
+        assert rest[6] == f"{group.mean_class_accuracy * 100:.1f}"
         assert rest[7:9] == ["0.81", f"{group.gmac:.3g}"]
 
 
@@ -181,6 +183,8 @@ def test_write_report__methods_of_two_models_are_told_apart(write_run, tmp_path)
 
     assert page.row("kd (small)")[1] == "small"
     assert page.row("kd (large)")[1] == "large"
+    assert page.elements.count("details") == 2
+    assert "best of" not in page.text
 
 
 def test_write_report__same_runs_same_bytes(workdir):

@@ -1,21 +1,14 @@
 """Rows, manifests and tiny videos for the manifest tests."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import runtime_checkable
 
 import av
 import numpy as np
 import pandas as pd
 import pytest
 
-from featkd.types import Progress
-
-# beartype checks arguments with isinstance, which a plain protocol forbids.
-runtime_checkable(Progress)
-
-from featkd.manifest import Manifest, ManifestHeader  # noqa: E402  (after the line above)
+from featkd.manifest import Manifest, ManifestHeader
 
 
 @pytest.fixture
@@ -76,10 +69,6 @@ def encode() -> Callable[..., None]:
 
 
 @pytest.fixture
-def real_videos() -> Path:
+def real_videos(shared_data: Path) -> Path:
     """Folder of the real videos, with ``awkward`` and ``known_label_clips`` inside."""
-    default = Path(__file__).parents[2] / ".." / "shared"
-    folder = Path(os.environ.get("FEATKD_SHARED", default)) / "data" / "videos"
-    if not folder.is_dir():
-        pytest.skip(f"{folder} is absent; FEATKD_SHARED names the folder of the real videos")
-    return folder
+    return shared_data / "videos"

@@ -28,7 +28,7 @@ WRONG_VALUES = {
     "path is parent": ("path", ["a", "b", "..", "d"], 2, "'..'", "not leave"),
     "path on a drive": ("path", ["a", "C:/b", "c", "d"], 1, "'C:/b'", "relative to the root"),
     "path backslash": ("path", ["a", "..\\b", "c", "d"], 1, "'..\\\\b'", "relative to the root"),
-    "split absent": ("split", ["train", "", "val", "test"], 1, "", "text"),
+    "split absent": ("split", ["train", "", "val", "test"], 1, "", "train, val, test"),
     "frames negative": ("num_frames", [24, 68, -1, 0], 2, "-1", "0 or more"),
     "frames text": ("num_frames", ["24", "many", "1", "0"], 1, "'many'", "int64"),
     "start negative": ("start_sec", [0.0, 1.5, -0.5, 0.1], 2, "-0.5", "0 or more"),

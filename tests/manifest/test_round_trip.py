@@ -1,4 +1,6 @@
+import hashlib
 import json
+import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from featkd.errors import ManifestError
-from featkd.manifest import Manifest, ManifestHeader, read_manifest, write_manifest
+from featkd.manifest import COLUMNS, Manifest, ManifestHeader, read_manifest, write_manifest
 
 SUFFIXES = [".csv", ".parquet"]
 CLASSES = ("a", 'b "quoted", twice', "ç")
@@ -78,8 +80,31 @@ def test_digest__same_in_both_formats_and_any_root(manifest: Manifest, tmp_path:
 
 def test_digest__recorded_value(manifest: Manifest) -> None:
     # Caches hold digests: this one may only change together with the format's version.
-    expected = "RECORDED"
+    expected = "70a4e968bfecc0c670073a7a66bfcc63eee34799a2d18d13aa326325baa3ce08"
     assert manifest.digest == expected
+
+
+def _digest_cell_by_cell(manifest: Manifest) -> str:
+    """The digest as its docstring tells it, one cell at a time."""
+    header = json.dumps(manifest.header.model_dump(), sort_keys=True, ensure_ascii=False).encode()
+    parts = [f"{len(header)}:".encode(), header, f":{len(manifest.table)} rows".encode()]
+    for column in COLUMNS:
+        parts.append(f":{column.name}:{column.dtype_name}:".encode())
+        cells = manifest.table[column.name].tolist()
+        if column.dtype_name == "text":
+            texts = [None if pd.isna(cell) else cell.encode() for cell in cells]
+            parts += [struct.pack("<q", -1 if text is None else len(text)) for text in texts]
+            parts += [text or b"" for text in texts]
+        else:
+            code = "<q" if column.dtype_name == "int64" else "<d"
+            parts += [struct.pack(code, cell) for cell in cells]
+    return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def test_digest__equals_one_made_cell_by_cell(manifest: Manifest) -> None:
+    assert manifest.digest == _digest_cell_by_cell(manifest)
+    part = replace(manifest, table=manifest.table.iloc[1:3])
+    assert part.digest == _digest_cell_by_cell(part)
 
 
 def test_digest__ignores_storage_of_rows(manifest: Manifest) -> None:

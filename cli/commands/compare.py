@@ -1,0 +1,28 @@
+"""``featkd compare``."""
+
+from pathlib import Path
+
+import click
+
+from featkd.cli.options import PathType, example, json_option
+
+
+@click.command(epilog=example("featkd compare runs/demo"))
+@click.argument("workdirs", metavar="WORKDIR...", nargs=-1, required=True, type=PathType())
+@json_option
+def compare(*, workdirs: tuple[Path, ...], as_json: bool) -> None:
+    """Compare methods, over all their seeds.
+
+    Each method is set against the student that had no teacher. Reads summary.json and evaluation.json
+    of every run in the given work folders (or run folders). Writes nothing.
+    """
+    from featkd.cli.comparison_table import print_comparison
+    from featkd.cli.tables import print_json
+    from featkd.evaluation import compare as compare_runs
+    from featkd.evaluation import find_runs
+
+    comparison = compare_runs(find_runs(workdirs))
+    if as_json:
+        print_json(comparison.to_json())
+    else:
+        print_comparison(comparison)

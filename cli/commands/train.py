@@ -1,0 +1,27 @@
+"""``featkd train``."""
+
+import click
+
+from featkd.cli.options import example, output_options, recipe_options
+
+
+@click.command(epilog=example("featkd train demo --set teacher.training.num_epochs=20"))
+@recipe_options
+@output_options
+def train(*, recipe_source: str, overrides: tuple[str, ...], as_json: bool, quiet: bool) -> None:
+    """Train the teacher of a recipe from labels.
+
+    Reads the manifest and its videos (the training split). Writes <workdir>/teacher: weights
+    (model.safetensors), the log of the epochs, the resolved recipe and a summary. A stopped run
+    goes on from its last finished epoch.
+    """
+    from featkd.cli import stages
+    from featkd.cli.progress import show_progress
+    from featkd.cli.stage_tables import print_stages
+    from featkd.experiment import Workspace
+    from featkd.recipes import load_recipe
+
+    workspace = Workspace(load_recipe(recipe_source, overrides))
+    with show_progress(quiet=quiet) as progress:
+        result = stages.train(workspace, progress)
+    print_stages([result], as_json=as_json)

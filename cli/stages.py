@@ -1,0 +1,142 @@
+"""The stages of an experiment with what a person wants to know of each: where, how long, how big.
+
+Both the single commands and the demo run them.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from featkd import experiment
+from featkd.errors import UsageError
+from featkd.experiment.student import Signal
+from featkd.extract import extract as run_extraction
+from featkd.types import Progress
+
+_MANIFEST_NAME = "manifest.csv"
+
+
+@dataclass(frozen=True, slots=True)
+class StageResult:
+    """What a stage left behind.
+
+    Attributes:
+        stage: its command, for students with the distiller and the seed.
+        written: folder or file that holds the result.
+        worked: False where everything was there already.
+        seconds: of this call.
+        num_bytes: of the result.
+        failures: reason by video that could not serve.
+        facts: further figures, by name.
+    """
+
+    stage: str
+    written: Path
+    worked: bool
+    seconds: float
+    num_bytes: int
+    failures: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, object]:
+        """As a dictionary that JSON can hold."""
+        return asdict(self) | {"written": str(self.written)}
+
+
+def synthesize(workspace: experiment.Workspace, progress: Progress) -> StageResult:
+    """Make the videos that the recipe describes, and their manifest.
+
+    Raises:
+        UsageError: the recipe describes none, or its manifest has another name than ours.
+    """
+    recipe = workspace.recipe
+    manifest_path = recipe.data.manifest
+    if recipe.synthetic is None:
+        raise UsageError(
+            f"recipe {recipe.name!r} has no section 'synthetic'; expected one that says which "
+            "videos to generate"
+        )
+    if manifest_path.name != _MANIFEST_NAME:
+        raise UsageError(
+            f"data.manifest of recipe {recipe.name!r} is {manifest_path}; generated videos come "
+            f"with a manifest called {_MANIFEST_NAME}, so expected that file name"
+        )
+    started = time.perf_counter()
+    existed = manifest_path.exists()
+    manifest = experiment.synthesize_dataset(recipe.synthetic, manifest_path.parent, progress)
+    return StageResult(
+        stage="synthesize",
+        written=manifest_path,
+        worked=not existed,
+        seconds=time.perf_counter() - started,
+        num_bytes=folder_bytes(manifest_path.parent),
+        facts={"videos": len(manifest.table), "classes": len(manifest.header.classes)},
+    )
+
+
+def train(workspace: experiment.Workspace, progress: Progress) -> StageResult:
+    """Train the teacher."""
+    return _timed(
+        "train",
+        workspace.teacher_folder,
+        lambda: experiment.train_teacher(workspace, progress),
+    )
+
+
+def extract(workspace: experiment.Workspace, progress: Progress) -> StageResult:
+    """Fill the cache."""
+    summary = run_extraction(workspace, progress)
+    return StageResult(
+        stage="extract",
+        written=workspace.cache_path,
+        worked=summary.num_computed > 0,
+        seconds=summary.seconds["wall"],
+        num_bytes=summary.num_bytes,
+        failures=summary.failed_videos,
+        facts={
+            "rows": summary.num_rows,
+            "rows computed now": summary.num_computed,
+            "rows without data": summary.num_failed,
+            "bytes uncompressed": summary.num_bytes_raw,
+            "seconds by activity": summary.seconds,
+        },
+    )
+
+
+def represent(workspace: experiment.Workspace, progress: Progress) -> StageResult:
+    """Learn the teacher's attention head and CVAE from the cache."""
+    return _timed(
+        "represent",
+        workspace.representation_folder,
+        lambda: experiment.represent(workspace, progress),
+    )
+
+
+def distill(
+    workspace: experiment.Workspace, name: str, seed: int, signal: Signal, progress: Progress
+) -> StageResult:
+    """Train one student."""
+    label = name if signal == "cached" else f"{name}+live"
+    return _timed(
+        f"distill {label}, seed {seed}",
+        workspace.student_folder(label, seed),
+        lambda: experiment.distill(workspace, name, seed, signal=signal, progress=progress),
+    )
+
+
+def folder_bytes(folder: Path) -> int:
+    """Bytes of all files below a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _timed(stage: str, folder: Path, work: Callable[[], bool]) -> StageResult:
+    started = time.perf_counter()
+    worked = work()
+    return StageResult(
+        stage=stage,
+        written=folder,
+        worked=worked,
+        seconds=time.perf_counter() - started,
+        num_bytes=folder_bytes(folder),
+    )

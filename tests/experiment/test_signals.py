@@ -1,0 +1,89 @@
+"""Both teacher signals: training from the cache and from the live teacher is the same training."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from featkd.cache import ZarrStore
+from featkd.distillers import Shapes, build_distiller
+from featkd.experiment import FrozenTeacher, Workspace, represent
+from featkd.experiment.classifier import _measure_shapes
+from featkd.experiment.needs import distiller_requirements
+from featkd.experiment.opened_cache import OpenedCache
+from featkd.experiment.student import _live, student_card
+from featkd.training import ClassifierTraining, seed_everything
+
+MakeWorkspace = Callable[..., Workspace]
+NUM_STEPS = 20
+
+
+@pytest.fixture(scope="module")
+def represented(
+    tmp_path_factory: pytest.TempPathFactory, extracted: Path, make_workspace: MakeWorkspace
+) -> Path:
+    folder = tmp_path_factory.mktemp("represented") / "work"
+    shutil.copytree(extracted, folder)
+    represent(make_workspace(folder))
+    return folder
+
+
+def losses(workspace: Workspace, name: str, signal: str) -> list[dict[str, float]]:
+    """Values of the first steps of a student's training, from one of the two signals."""
+    needs = distiller_requirements(workspace.recipe, name)
+    teacher = FrozenTeacher(workspace)
+    with ZarrStore.open(workspace.cache_path) as store:
+        opened = OpenedCache(workspace, store, teacher)
+        source = opened.signal(needs) if signal == "cached" else _live(teacher, opened, needs)
+        seed_everything(3)
+        card = student_card(workspace, name)
+        network = card.build(layers=needs.student_layers)
+        views = workspace.rendered("train", workspace.recipe.views.train, (32,))
+        shapes = _measure_shapes(network, card, views, source, 0, opened.row_of, 32)
+        assert isinstance(shapes, Shapes)
+        training = ClassifierTraining(
+            network=network,
+            distiller=build_distiller(workspace.recipe.distillers[name], shapes),
+            source=source,
+            views=views,
+            samples=opened.samples,
+            row_of=opened.row_of,
+            spec=workspace.recipe.student.training,
+            preprocess_spec=card.preprocess,
+            teacher_size=32,
+            device=torch.device("cpu"),
+            seed=3,
+        )
+        values: list[dict[str, float]] = []
+        epoch = 0
+        while len(values) < NUM_STEPS:
+            epoch += 1
+            seed_everything(3, epoch)
+            for batch in training.batches(epoch):
+                values.append(dict(training._passes[0](batch, epoch)[0]))
+        return values[:NUM_STEPS]
+
+
+@pytest.mark.parametrize("name", ["kd", "at", "generative"])
+def test_signals__cached_and_live_give_the_same_losses(
+    represented: Path, make_workspace: MakeWorkspace, name: str
+) -> None:
+    # Rounding alone separates the two, about 1e-8. Adam divides by the gradient's own size and
+    # makes a step of full length of it wherever a gradient is nearly zero; SGD does not.
+    sgd = "{kind: sgd, learning_rate: 0.01}"
+    workspace = make_workspace(
+        represented,
+        "student.training.num_epochs=20",
+        f"student.training.optimiser={sgd}",
+        f"student.training.generator_optimiser={sgd}",
+        "distillers.at.beta=10",
+    )
+    cached, live = losses(workspace, name, "cached"), losses(workspace, name, "live")
+    assert len(cached) == NUM_STEPS
+    for step, (one, other) in enumerate(zip(cached, live, strict=True)):
+        assert one.keys() == other.keys()
+        for term in one:
+            assert abs(one[term] - other[term]) <= 1e-6, (step, term, one[term], other[term])
+    assert cached[0] != cached[-1]

@@ -1,0 +1,92 @@
+import pytest
+import torch
+from torch import nn
+
+from featkd.cache.signal import SignalRequest
+from featkd.errors import ModelError, RequirementError, UsageError
+from featkd.models import I3D, LiveSignal, PreprocessSpec, Teacher, preprocess, record_layers
+from featkd.models.taps import reduce_map
+from featkd.representation import PaperAttentionHead
+from featkd.types import TapSpec
+
+TAPS = tuple(TapSpec("Mixed_5c", r) for r in ("full", "pooled", "moments", "spatial_attention"))
+
+
+@pytest.fixture
+def teacher() -> Teacher:
+    torch.manual_seed(0)
+    model = I3D(4, width=0.0625)
+    return Teacher(model, PreprocessSpec(size=32), TAPS, torch.device("cpu"))
+
+
+def clips(batch: int = 2) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randint(0, 256, (batch, 3, 16, 32, 32), dtype=torch.uint8, generator=generator)
+
+
+def test_reduce_map__against_loops() -> None:
+    x = torch.randn(2, 3, 2, 4, 5)
+    for b in range(2):
+        for c in range(3):
+            values = x[b, c].flatten()
+            mean = sum(values.tolist()) / 40
+            spread = (sum((v - mean) ** 2 for v in values.tolist()) / 40) ** 0.5
+            assert reduce_map(x, "pooled")[b, c].item() == pytest.approx(mean, abs=1e-6)
+            assert reduce_map(x, "moments")[b, 1, c].item() == pytest.approx(spread, abs=1e-6)
+    t, h, w = 1, 2, 3
+    expected = sum(x[0, c, t, h, w].item() ** 2 for c in range(3)) / 3
+    assert reduce_map(x, "spatial_attention")[0, t, h, w].item() == pytest.approx(expected)
+    assert reduce_map(x, "full") is x
+
+
+def test_record_layers__removes_its_hooks() -> None:
+    model = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+    with record_layers(model, ["0"]) as outputs:
+        result = model(torch.ones(1, 2))
+    torch.testing.assert_close(outputs["0"].relu(), result)
+    assert not model[0]._forward_hooks
+    with pytest.raises(ModelError, match="'nowhere'"), record_layers(model, ["nowhere"]):
+        pass
+
+
+def test_teacher__is_frozen_and_in_evaluation_mode(teacher: Teacher) -> None:
+    before = {k: v.clone() for k, v in teacher.model.state_dict().items()}
+    logits, features = teacher(clips())
+    assert not teacher.model.training
+    assert not any(p.requires_grad for p in teacher.model.parameters())
+    for name, value in teacher.model.state_dict().items():
+        assert torch.equal(value, before[name])
+    assert logits.shape == (2, 4)
+    assert {k: tuple(v.shape[1:]) for k, v in features.items()} == {
+        "Mixed_5c.full": (64, 2, 1, 1),
+        "Mixed_5c.pooled": (64,),
+        "Mixed_5c.moments": (2, 64),
+        "Mixed_5c.spatial_attention": (2, 1, 1),
+    }
+
+
+def test_preprocess__i3d_range() -> None:
+    pixels = torch.tensor([0, 127, 255], dtype=torch.uint8).view(1, 3, 1, 1, 1)
+    result = preprocess(pixels, PreprocessSpec(size=8), torch.device("cpu")).flatten()
+    torch.testing.assert_close(result, torch.tensor([-1.0, 127 / 127.5 - 1, 1.0]))
+
+
+def test_live_signal__same_as_the_teacher(teacher: Teacher) -> None:
+    torch.manual_seed(3)
+    head = PaperAttentionHead(64, (1, 1)).eval().requires_grad_(requires_grad=False)
+    signal = LiveSignal(
+        teacher, taps=TAPS[1:2], attention_layers=["Mixed_5c"], modules={"attention_head": head}
+    ).signal(SignalRequest(rows=(0, 1), teacher_clips=clips()))
+    logits, features = teacher(clips())
+    assert signal.logits is not None
+    assert torch.equal(signal.logits, logits)
+    assert set(signal.features) == {"Mixed_5c.pooled"}
+    torch.testing.assert_close(signal.attention["Mixed_5c"], head(features["Mixed_5c.full"]))
+    assert not signal.attention["Mixed_5c"].requires_grad
+
+
+def test_live_signal__says_what_it_lacks(teacher: Teacher) -> None:
+    with pytest.raises(RequirementError, match="featkd represent"):
+        LiveSignal(teacher, attention_layers=["Mixed_5c"])
+    with pytest.raises(UsageError, match="teacher_clips"):
+        LiveSignal(teacher).signal(SignalRequest(rows=(0,)))
