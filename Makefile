@@ -35,7 +35,7 @@ test: lint ## Lint, type check and run every test
 # cli/ stand where Python sees them, as featkd.extract and featkd.cli.
 lint: $(VENV)/.dev ## Check style, types and the order of imports
 	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check -q .
+	@$(BIN)/ruff format --check .
 	@rm -rf build
 	@$(PIP) --no-deps --no-build-isolation --target build/typecheck .
 	@cd build/typecheck && ../../$(BIN)/mypy --config-file ../../pyproject.toml \

@@ -13,9 +13,8 @@ import statistics
 import sys
 from pathlib import Path
 
-from machine import describe_machine
-
-from featkd.cli.progress import open_progress
+from featkd.cli.machine import describe_machine
+from featkd.cli.progress import show_progress
 from featkd.distillers import DistillerSpec
 from featkd.experiment import (
     Workspace,
@@ -98,7 +97,7 @@ def main() -> None:
             f"data.manifest={arguments.workdir}/data/manifest.csv",
         ]
     recipe = load_recipe(arguments.recipe, overrides)
-    with open_progress(quiet=False) as progress:
+    with show_progress(quiet=False) as progress:
         if recipe.synthetic is not None:
             synthesize_dataset(recipe.synthetic, recipe.data.manifest.parent, progress)
         report = search(
@@ -107,7 +106,7 @@ def main() -> None:
             [int(seed) for seed in arguments.seeds.split(",")],
             progress,
         )
-    record = {"command": " ".join(sys.argv), **describe_machine(), "methods": report}
+    record = {"command": " ".join(sys.argv), **describe_machine(Workspace(recipe)), "methods": report}
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"weight_search_{recipe.name}.json"
     path.write_text(json.dumps(record, indent=2) + "\n")

@@ -6,15 +6,18 @@ from featkd.cli.figures import UNKNOWN, duration, gmac, millions, percent, point
 from featkd.cli.tables import print_table
 from featkd.evaluation import Comparison, Group
 
-_NUMERIC = (
+_WORDS = ("method", "model")
+_SPREAD = ("range", "took off")
+_COLUMNS = (
+    "method",
+    "model",
     "seeds",
     "top-1 %",
-    "lowest-highest",
-    "against none",
+    "range",
+    "vs none",
     "took off",
-    "top-5 %",
     "GMAC",
-    "parameters (M)",
+    "params M",
     "training",
 )
 
@@ -28,29 +31,34 @@ def print_comparison(comparison: Comparison) -> None:
             f"split {comparison.split}: {comparison.num_videos} videos of "
             f"{comparison.num_classes} classes; guessing gets {percent(comparison.chance)} %"
         )
+    rows = [_row(group) for group in comparison.groups]
+    columns = list(_COLUMNS)
+    if all(len(group.results) < 2 for group in comparison.groups):
+        # One seed has no spread; without these columns the table fits a narrow terminal.
+        columns = [column for column in columns if column not in _SPREAD]
     print_table(
-        ["method", "model", *_NUMERIC],
-        [_row(group) for group in comparison.groups],
-        numeric=_NUMERIC,
+        columns,
+        [[row[column] for column in columns] for row in rows],
+        numeric=[column for column in columns if column not in _WORDS],
     )
-    unfinished = [folder for group in comparison.groups for folder in group.unfinished]
-    for folder in unfinished:
-        click.echo(f"not finished or not evaluated: {folder}")
+    for group in comparison.groups:
+        for folder in group.unfinished:
+            click.echo(f"not finished or not evaluated: {folder}")
 
 
-def _row(group: Group) -> list[str]:
+def _row(group: Group) -> dict[str, str]:
     deviation = "" if group.deviation is None else f" ± {percent(group.deviation)}"
-    took_off = UNKNOWN if group.took_off is None else f"{group.took_off} of {len(group.results)}"
-    return [
+    num_seeds = len(group.results)
+    cells = (
         group.name,
         group.model or UNKNOWN,
-        str(len(group.results)),
+        str(num_seeds),
         f"{percent(group.mean)}{deviation}",
         f"{percent(group.lowest)}-{percent(group.highest)}" if group.results else UNKNOWN,
         points(group.difference.mean) if group.difference else UNKNOWN,
-        took_off,
-        percent(group.mean_top5),
+        UNKNOWN if group.took_off is None else f"{group.took_off} of {num_seeds}",
         gmac(group.gmac),
         millions(group.parameters),
         UNKNOWN if group.seconds is None else duration(group.seconds),
-    ]
+    )
+    return dict(zip(_COLUMNS, cells, strict=True))

@@ -72,7 +72,7 @@ def run_demo(recipe: Recipe, progress: Progress, announce: Announce) -> DemoOutc
         FeatkdError: whatever a stage meets.
     """
     workspace = Workspace(recipe)
-    record = _Record(workspace)
+    record = _Record(workspace, progress)
     evaluations = _Evaluations(workspace, record, progress)
 
     announce("synthesize", "Short videos of moving shapes are drawn and encoded, with a manifest.")
@@ -85,6 +85,7 @@ def run_demo(recipe: Recipe, progress: Progress, announce: Announce) -> DemoOutc
     )
     evaluations.measure("teacher", workspace.teacher_folder, again=trained.worked)
     evaluations.measure_still("teacher_one_frame_repeated", again=trained.worked)
+    evaluations.top1["chance"] = 1 / len(workspace.manifest.header.classes)
     announce("extract", "The teacher sees every training view once; its answers are cached.")
     extracted = record.run(lambda: stages.extract(workspace, progress), "extract")
     announce(
@@ -132,18 +133,16 @@ def _conclude(
     ]
     comparison = compare(find_runs(runs))
     report_path = workspace.folder / "report.html"
-    record.content |= {
-        "bytes": _bytes(workspace),
-        "accuracy": {
-            **evaluations.top1,
-            "chance": 1 / len(workspace.manifest.header.classes),
-        },
-        "failed_videos": len(extracted.failures),
-        **describe_machine(workspace),
-    }
-    # The report shows this record, so it has to be there first.
-    record.save()
+    # A demo that had nothing to do leaves the record of the machine that did the work.
     if record.worked or not report_path.exists():
+        record.content |= {
+            "bytes": _bytes(workspace),
+            "accuracy": evaluations.top1,
+            "failed_videos": len(extracted.failures),
+            **describe_machine(workspace),
+        }
+        # The report shows this record, so it has to be there first.
+        record.save()
         with record.timed("report"):
             write_report(workspace.folder, report_path)
     return DemoOutcome(record.content, comparison, record.path, report_path)
@@ -172,7 +171,8 @@ class _Record:
     Seconds of a stage add up over the sessions that worked on it.
     """
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, progress: Progress) -> None:
+        self._progress = progress
         self.path = workspace.folder / "summary.json"
         self.content = read_json(self.path)
         self.worked = False
@@ -190,6 +190,8 @@ class _Record:
         except KeyboardInterrupt:
             self._add(name, time.perf_counter() - started)
             raise
+        if not result.worked:
+            self._progress.note("finished already")
         if result.worked or name not in self.stages:
             self._add(name, time.perf_counter() - started)
         return result

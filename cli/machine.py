@@ -16,8 +16,10 @@ _CPU_FILE = Path("/proc/cpuinfo")
 def describe_machine(workspace: Workspace) -> dict[str, dict[str, object]]:
     """Versions, threads and machine, as JSON can hold them."""
     return {
-        "versions": {"python": platform.python_version()}
-        | {package: version(package) for package in _PACKAGES},
+        "versions": {
+            "python": platform.python_version(),
+            **{package: version(package) for package in _PACKAGES},
+        },
         "threads": {
             "torch": torch.get_num_threads(),
             "decoding": workspace.recipe.loading.num_workers,

@@ -14,11 +14,10 @@ from featkd.manifest import BuildResult, Manifest, Problem
 def print_manifest(path: Path, manifest: Manifest, *, as_json: bool) -> None:
     """Header, digest and splits."""
     if as_json:
-        header = manifest.header.model_dump(mode="json")
         print_json(
             {
                 "path": path,
-                "header": header,
+                "header": manifest.header.model_dump(mode="json"),
                 "digest": manifest.digest,
                 "splits": _count_splits(manifest),
             }

@@ -9,6 +9,9 @@ import click
 P = ParamSpec("P")
 R = TypeVar("R")
 
+# Nothing is checked here: the library's messages say more than click's.
+any_path = click.Path(path_type=Path)
+
 
 def example(command_line: str) -> str:
     """The last lines of a help text: a command line that stays on one line."""
@@ -43,10 +46,3 @@ def recipe_options(command: Callable[P, R]) -> Callable[P, R]:
 def output_options(command: Callable[P, R]) -> Callable[P, R]:
     """``--json`` and ``--quiet``."""
     return json_option(quiet_option(command))
-
-
-class PathType(click.Path):
-    """A path of which nothing is checked: the library's messages say more than click's."""
-
-    def __init__(self) -> None:
-        super().__init__(path_type=Path)

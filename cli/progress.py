@@ -75,7 +75,7 @@ class BarProgress:
         """Pass items through and move a bar."""
         bars = Bars(
             TextColumn("{task.description}", markup=False),
-            BarColumn(),
+            BarColumn(bar_width=24),
             MofNCompleteColumn(),
             _RateColumn(),
             TimeElapsedColumn(),

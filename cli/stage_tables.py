@@ -29,7 +29,8 @@ def print_stages(results: Sequence[StageResult], *, as_json: bool) -> None:
     )
     for result in results:
         for name, value in result.facts.items():
-            click.echo(f"{name}: {_text(name, value)}")
+            heading = name.removeprefix("num_").replace("_", " ")
+            click.echo(f"{heading}: {_text(name, value)}")
         print_listed(
             [f"{video_id}: {reason}" for video_id, reason in result.failures.items()],
             f"{plural(len(result.failures), 'video')} could not serve:",

@@ -71,7 +71,7 @@ def synthesize(workspace: experiment.Workspace, progress: Progress) -> StageResu
         worked=not existed,
         seconds=time.perf_counter() - started,
         num_bytes=folder_bytes(manifest_path.parent),
-        facts={"videos": len(manifest.table), "classes": len(manifest.header.classes)},
+        facts={"num_videos": len(manifest.table), "num_classes": len(manifest.header.classes)},
     )
 
 
@@ -95,11 +95,11 @@ def extract(workspace: experiment.Workspace, progress: Progress) -> StageResult:
         num_bytes=summary.num_bytes,
         failures=summary.failed_videos,
         facts={
-            "rows": summary.num_rows,
-            "rows computed now": summary.num_computed,
-            "rows without data": summary.num_failed,
-            "bytes uncompressed": summary.num_bytes_raw,
-            "seconds by activity": summary.seconds,
+            "num_rows": summary.num_rows,
+            "num_computed_now": summary.num_computed,
+            "num_without_data": summary.num_failed,
+            "bytes_uncompressed": summary.num_bytes_raw,
+            "seconds_by_activity": summary.seconds,
         },
     )
 

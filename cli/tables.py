@@ -21,14 +21,14 @@ def print_json(content: object) -> None:
 def print_table(
     columns: Sequence[str], rows: Sequence[Sequence[str]], *, numeric: Sequence[str] = ()
 ) -> None:
-    """A table.
+    """A table, and an empty line below it.
 
     Args:
         columns: headings.
         rows: cells, in the order of the headings.
         numeric: headings of the columns that are flush right.
     """
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for column in columns:
         table.add_column(column, justify="right" if column in numeric else "left", overflow="fold")
     for row in rows:
@@ -36,6 +36,7 @@ def print_table(
     # A file or a pipe has no width: there, nothing is wrapped.
     width = None if sys.stdout.isatty() else _WIDTH_OF_FILES
     Console(markup=False, emoji=False, highlight=False, width=width).print(table)
+    click.echo()
 
 
 def print_listed(lines: Sequence[str], heading: str) -> None:

@@ -4,17 +4,17 @@ from pathlib import Path
 
 import click
 
-from featkd.cli.options import PathType, example, json_option
+from featkd.cli.options import any_path, example, json_option
 
 
 @click.command(epilog=example("featkd compare runs/demo"))
-@click.argument("workdirs", metavar="WORKDIR...", nargs=-1, required=True, type=PathType())
+@click.argument("workdirs", metavar="WORKDIR...", nargs=-1, required=True, type=any_path)
 @json_option
 def compare(*, workdirs: tuple[Path, ...], as_json: bool) -> None:
     """Compare methods, over all their seeds.
 
-    Each method is set against the student that had no teacher. Reads summary.json and evaluation.json
-    of every run in the given work folders (or run folders). Writes nothing.
+    Each method is set against the student that had no teacher. Reads summary.json and
+    evaluation.json of every run in the given work folders (or run folders). Writes nothing.
     """
     from featkd.cli.comparison_table import print_comparison
     from featkd.cli.tables import print_json

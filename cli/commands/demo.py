@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from featkd.cli.options import PathType, example, output_options, set_option
+from featkd.cli.options import any_path, example, output_options, set_option
 
 
 @click.command(
@@ -12,7 +12,7 @@ from featkd.cli.options import PathType, example, output_options, set_option
 )
 @click.option(
     "--workdir",
-    type=PathType(),
+    type=any_path,
     default=Path("runs/demo"),
     show_default=True,
     help="Folder for everything the demo writes.",
@@ -22,8 +22,8 @@ from featkd.cli.options import PathType, example, output_options, set_option
 def demo(*, workdir: Path, overrides: tuple[str, ...], as_json: bool, quiet: bool) -> None:
     """Run a whole experiment on generated videos.
 
-    Minutes on a CPU: twelve motions to tell apart, a miniature I3D as teacher, smaller students trained
-    without a teacher, with its logits, and with the generative method. Needs no data and no
+    Minutes on a CPU: twelve motions to tell apart, a miniature I3D as teacher, smaller students
+    trained without a teacher, with its logits, and with the generative method. Needs no data and no
     network. Writes the videos, the cache, every run, report.html and summary.json below the work
     folder. A demo that was stopped goes on; a finished one shows its figures again.
     """

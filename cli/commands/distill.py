@@ -26,7 +26,8 @@ from featkd.cli.options import example, output_options, recipe_options
     type=click.IntRange(min=0),
     multiple=True,
     default=[0],
-    help="Seed of a student; one student is trained for each. May be given several times.  [default: 0]",
+    help="Seed of a student; one student is trained for each. May be given several times.  "
+    "[default: 0]",
 )
 @click.option(
     "--signal",

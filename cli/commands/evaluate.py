@@ -4,12 +4,12 @@ from pathlib import Path
 
 import click
 
-from featkd.cli.options import PathType, example, output_options, recipe_options
+from featkd.cli.options import any_path, example, output_options, recipe_options
 
 
 @click.command(epilog=example("featkd evaluate demo runs/demo/teacher --still"))
 @recipe_options
-@click.argument("runs", metavar="[RUN]...", nargs=-1, type=PathType())
+@click.argument("runs", metavar="[RUN]...", nargs=-1, type=any_path)
 @click.option("--split", metavar="NAME", help="Split to measure on.  [default: data.test_split]")
 @click.option(
     "--still",

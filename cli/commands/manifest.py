@@ -4,29 +4,22 @@ from pathlib import Path
 
 import click
 
-from featkd.cli.options import PathType, example, json_option, output_options
+from featkd.cli.options import any_path, example, json_option, output_options
 
 _root_option = click.option(
     "--root",
-    type=PathType(),
+    type=any_path,
     help="Folder that the manifest's paths start from.  [default: the manifest's own folder]",
 )
 
 
-class SplitFraction(click.ParamType[tuple[str, float]]):
-    """A split and its share of the videos, such as ``train=0.8``."""
-
-    name = "NAME=FRACTION"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, float]:
-        """Read name and number."""
-        name, _, fraction = str(value).rpartition("=")
-        try:
-            return name, float(fraction)
-        except ValueError:
-            self.fail(f"{value!r}; expected NAME=FRACTION, such as train=0.8", param, ctx)
+def _split_fraction(text: str) -> tuple[str, float]:
+    name, _, fraction = text.rpartition("=")
+    try:
+        return name, float(fraction)
+    except ValueError as error:
+        message = f"{text!r}; expected NAME=FRACTION, such as train=0.8"
+        raise click.BadParameter(message) from error
 
 
 def _check_output(_: click.Context, param: click.Parameter, value: Path) -> Path:
@@ -48,15 +41,16 @@ def manifest() -> None:
 
 @manifest.command(
     epilog=example(
-        "featkd manifest build videos --output videos/manifest.csv --dataset mine --split train=0.8 --split test=0.2"
+        "featkd manifest build videos --output videos/manifest.csv --dataset mine "
+        "--split train=0.8 --split test=0.2"
     )
 )
-@click.argument("root", type=PathType())
+@click.argument("root", type=any_path)
 @click.option(
     "--output",
     "-o",
     metavar="M",
-    type=PathType(),
+    type=any_path,
     required=True,
     callback=_check_output,
     help="Manifest to write, .csv or .parquet; one that is there is replaced.",
@@ -65,7 +59,8 @@ def manifest() -> None:
 @click.option(
     "--split",
     "splits",
-    type=SplitFraction(),
+    metavar="NAME=FRACTION",
+    type=_split_fraction,
     multiple=True,
     help="A split and its share, where the folders name no splits; the shares sum to 1. Whole "
     "groups are drawn. Without it all videos are 'train'.",
@@ -133,7 +128,7 @@ def build(
 
 
 @manifest.command(epilog=example("featkd manifest validate videos/manifest.csv --contents"))
-@click.argument("path", metavar="M", type=PathType())
+@click.argument("path", metavar="M", type=any_path)
 @_root_option
 @click.option("--files", is_flag=True, help="Also look whether every file is there.")
 @click.option(
@@ -173,7 +168,7 @@ def validate(
 
 
 @manifest.command(epilog=example("featkd manifest show videos/manifest.csv"))
-@click.argument("path", metavar="M", type=PathType())
+@click.argument("path", metavar="M", type=any_path)
 @_root_option
 @json_option
 def show(*, path: Path, root: Path | None, as_json: bool) -> None:

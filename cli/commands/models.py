@@ -7,27 +7,19 @@ import click
 from featkd.cli.options import example, json_option
 
 
-class InputShape(click.ParamType[tuple[int, int, int, int]]):
-    """Channels, frames, height and width, such as ``3x64x224x224``."""
-
-    name = "CxTxHxW"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, int, int, int]:
-        """Read the four numbers."""
-        match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)x([1-9]\d*)x([1-9]\d*)", str(value))
-        if match is None:
-            self.fail(f"{value!r}; expected CxTxHxW, such as 3x64x224x224", param, ctx)
-        channels, num_frames, height, width = map(int, match.groups())
-        return channels, num_frames, height, width
+def _input_shape(text: str) -> tuple[int, int, int, int]:
+    match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)x([1-9]\d*)x([1-9]\d*)", text)
+    if match is None:
+        raise click.BadParameter(f"{text!r}; expected CxTxHxW, such as 3x64x224x224")
+    channels, num_frames, height, width = map(int, match.groups())
+    return channels, num_frames, height, width
 
 
 @click.command(epilog=example("featkd models --input 3x16x112x112 --classes 51 --width 0.5"))
 @click.option(
     "--input",
     "input_shape",
-    type=InputShape(),
+    type=_input_shape,
     metavar="CxTxHxW",
     default="3x64x224x224",
     show_default=True,

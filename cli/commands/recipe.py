@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from featkd.cli.options import PathType, example, json_option, set_option
+from featkd.cli.options import any_path, example, json_option, set_option
 
 
 @click.group(epilog=example("featkd recipe copy demo mine.yaml"))
@@ -50,7 +50,7 @@ def show(*, recipe_source: str, overrides: tuple[str, ...], as_json: bool) -> No
 
 @recipe.command(epilog=example("featkd recipe copy demo mine.yaml"))
 @click.argument("name")
-@click.argument("destination", metavar="DEST", type=PathType())
+@click.argument("destination", metavar="DEST", type=any_path)
 def copy(*, name: str, destination: Path) -> None:
     """Copy a shipped recipe to a file of your own, to change it there.
 

@@ -11,10 +11,10 @@ from featkd.experiment.opened_cache import REPRESENTATION_LAYER, OpenedCache
 from featkd.experiment.run_folder import begin, finish, is_finished
 from featkd.experiment.teacher import FrozenTeacher
 from featkd.experiment.workspace import Workspace
+from featkd.representation import attention_by_row
 from featkd.training import (
     RepresentationModules,
     RepresentationTraining,
-    attention_of_rows,
     seed_everything,
     settings_digest,
 )
@@ -110,6 +110,7 @@ def _write_attention(
     spec = ArraySpec(name=name, shape=(channels, num_steps), dtype=workspace.recipe.extract.dtype)
     store.add_layer(REPRESENTATION_LAYER, [spec], {"settings": settings})
     done = store.committed_parts(REPRESENTATION_LAYER)
+    head = modules.attention_head.eval()
     missing = [part for part in range(store.num_parts) if part not in done]
     for part in progress.track(
         missing, description="attention", total=store.num_parts, unit="part", done=len(done)
@@ -121,7 +122,7 @@ def _write_attention(
         values = np.zeros((len(rows), channels, num_steps), dtype=spec.dtype)
         if readable:
             maps = store.read_rows(feature_array(tap), readable)
-            attention = attention_of_rows(modules.attention_head, maps, workspace.device)
-            values[[row - rows.start for row in readable]] = attention.numpy().astype(spec.dtype)
+            attention = attention_by_row(head, maps.to(workspace.device).float())
+            values[[row - rows.start for row in readable]] = attention.cpu().numpy()
         seconds = {"attention": time.perf_counter() - started}
         store.write_part(REPRESENTATION_LAYER, part, {name: values}, failures, seconds)

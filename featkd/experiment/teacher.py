@@ -83,8 +83,15 @@ class FrozenTeacher:
                 f"{workspace.recipe.data.manifest} ({len(workspace.manifest.header.classes)}); "
                 "expected the same names in the same order"
             )
+        self._batch_size = workspace.recipe.extract.batch_size
         self._device = workspace.device
 
     def with_taps(self, taps: Sequence[TapSpec]) -> Teacher:
         """Ready to run, reading these taps."""
-        return Teacher(self.network.backbone, self.card.preprocess, taps, self._device)
+        return Teacher(
+            self.network.backbone,
+            self.card.preprocess,
+            taps,
+            batch_size=self._batch_size,
+            device=self._device,
+        )

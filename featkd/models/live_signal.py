@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from featkd.cache.signal import SignalRequest
 from featkd.errors import RequirementError, UsageError
 from featkd.models.teacher import Teacher
+from featkd.representation import attention_by_row
 from featkd.types import TapSpec, TeacherSignal
 
 
@@ -57,8 +58,8 @@ class LiveSignal:
         features = {key: value.clone() for key, value in features.items()}
         attention: dict[str, Tensor] = {}
         for layer in self.attention_layers:
-            head = self.modules["attention_head"]
-            attention[layer] = head(features[TapSpec(layer, "full").key]).detach()
+            full_map = features[TapSpec(layer, "full").key]
+            attention[layer] = attention_by_row(self.modules["attention_head"], full_map)
         return TeacherSignal(
             logits=logits.clone(),
             features={tap.key: features[tap.key] for tap in self.taps},

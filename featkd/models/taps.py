@@ -50,14 +50,21 @@ def reduce_map(
     """Keep of a map what a tap asks for; shapes as in `featkd.types.TapSpec`.
 
     Moments use the biased variance, exact for a mean over the whole map. Everything is computed
-    in float32.
+    in float32 and row by row: the order in which a sum is rounded depends on the tensor's shape,
+    and a row must not depend on the batch it was computed in.
     """
     values = feature_map.float()
     if reduction == "full":
         return values
+    return torch.stack([_reduce_row(row, reduction) for row in values])
+
+
+def _reduce_row(
+    row: Float[Tensor, "channels time height width"], reduction: Reduction
+) -> Float[Tensor, "..."]:
     if reduction == "pooled":
-        return values.mean(dim=(2, 3, 4))
+        return row.mean(dim=(1, 2, 3))
     if reduction == "moments":
-        variance, mean = torch.var_mean(values, dim=(2, 3, 4), correction=0)
-        return torch.stack((mean, variance.sqrt()), dim=1)
-    return values.square().mean(dim=1)
+        variance, mean = torch.var_mean(row, dim=(1, 2, 3), correction=0)
+        return torch.stack((mean, variance.sqrt()))
+    return row.square().mean(dim=0)

@@ -18,6 +18,9 @@ class Teacher:
         model: called with preprocessed clips (B, 3, T, H, W), returns logits (B, K).
         preprocess_spec: the input it was trained on.
         taps: what to read beside the logits.
+        batch_size: rows it computes at once, always: fewer are filled up with black clips. How
+            sums are rounded depends on the size of a batch; with one size, what the teacher says
+            of a row does not depend on the rows beside it.
         device: where it runs.
     """
 
@@ -26,10 +29,13 @@ class Teacher:
         model: nn.Module,
         preprocess_spec: PreprocessSpec,
         taps: Sequence[TapSpec],
+        *,
+        batch_size: int,
         device: torch.device,
     ) -> None:
         self.preprocess_spec = preprocess_spec
         self.taps = tuple(taps)
+        self.batch_size = batch_size
         self.device = device
         self.model = (
             model.eval().requires_grad_(False).to(device, memory_format=torch.channels_last_3d)
@@ -45,8 +51,22 @@ class Teacher:
         Raises:
             ModelError: the model lacks a tapped layer.
         """
+        answers = [self._forward(chunk) for chunk in clips.split(self.batch_size)]
+        logits = torch.cat([part for part, _ in answers])
+        keys = [tap.key for tap in self.taps]
+        return logits, {key: torch.cat([part[key] for _, part in answers]) for key in keys}
+
+    def _forward(
+        self, clips: UInt8[Tensor, "batch 3 time height width"]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        num_rows = len(clips)
+        if num_rows < self.batch_size:
+            filling = clips.new_zeros(self.batch_size - num_rows, *clips.shape[1:])
+            clips = torch.cat([clips, filling])
         inputs = preprocess(clips, self.preprocess_spec, self.device)
         with record_layers(self.model, self._layers) as outputs:
             logits = self.model(inputs)
-        features = {tap.key: reduce_map(outputs[tap.layer], tap.reduction) for tap in self.taps}
-        return logits.float(), features
+        features = {
+            tap.key: reduce_map(outputs[tap.layer][:num_rows], tap.reduction) for tap in self.taps
+        }
+        return logits[:num_rows].float(), features

@@ -55,7 +55,7 @@ class ExtractSection(Spec):
     """What is kept of the teacher."""
 
     batch_size: Annotated[int, Field(ge=1)] = 16
-    """Views the teacher sees at once."""
+    """Views the teacher sees at once, whether it fills a cache or answers live."""
     part_rows: Annotated[int, Field(ge=1, le=4096)] = 64
     """Rows that are written and committed together."""
     dtype: Literal["float16", "float32"] = "float16"

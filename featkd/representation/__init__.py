@@ -6,6 +6,7 @@ from featkd.representation.attention import (
     AttentionHeadKind,
     PaperAttentionHead,
     ReleasedAttentionHead,
+    attention_by_row,
     build_attention_head,
 )
 from featkd.representation.collapse import SpatialCollapse
@@ -31,6 +32,7 @@ __all__ = [
     "SpatialCollapse",
     "attended_feature",
     "attended_feature_batch_sum",
+    "attention_by_row",
     "build_attention_head",
     "build_group_norm",
     "cross_entropy",

@@ -171,3 +171,15 @@ def build_attention_head(
         ModelError: ``groups`` does not divide the channels.
     """
     return ATTENTION_HEADS[kind].for_features(shape, hidden, groups)
+
+
+@torch.no_grad()
+def attention_by_row(
+    head: nn.Module, features: Float[Tensor, "rows channels time height width"]
+) -> Float[Tensor, "rows channels time"]:
+    """Compute a frozen head's attention of every row on its own.
+
+    Rounding depends on the size of a batch; a row's attention must not depend on its neighbours,
+    so that a cache holds exactly what a live teacher says.
+    """
+    return torch.cat([head(row[None]) for row in features])

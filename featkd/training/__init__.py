@@ -7,7 +7,6 @@ from featkd.training.representation import (
     RepresentationModules,
     RepresentationSpec,
     RepresentationTraining,
-    attention_of_rows,
 )
 from featkd.training.seeding import seed_everything
 from featkd.training.views import LoadingSpec, RenderedViews
@@ -21,7 +20,6 @@ __all__ = [
     "RepresentationSpec",
     "RepresentationTraining",
     "TrainingSpec",
-    "attention_of_rows",
     "seed_everything",
     "settings_digest",
 ]

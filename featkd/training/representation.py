@@ -198,12 +198,3 @@ class RepresentationTraining:
             "top1": (logits.argmax(dim=1) == labels).float().mean().item(),
         }
         return values, len(labels)
-
-
-@torch.inference_mode()
-def attention_of_rows(
-    head: nn.Module, features: Tensor, device: torch.device
-) -> Tensor:
-    """Attention (R, C, T) of cached maps (R, C, T, H, W), float32 on the CPU."""
-    attention: Tensor = head.eval()(features.to(device).float())
-    return attention.float().cpu()

@@ -16,7 +16,7 @@ TAPS = tuple(TapSpec("Mixed_5c", r) for r in ("full", "pooled", "moments", "spat
 def teacher() -> Teacher:
     torch.manual_seed(0)
     model = I3D(4, width=0.0625)
-    return Teacher(model, PreprocessSpec(size=32), TAPS, torch.device("cpu"))
+    return Teacher(model, PreprocessSpec(size=32), TAPS, batch_size=3, device=torch.device("cpu"))
 
 
 def clips(batch: int = 2) -> torch.Tensor:
@@ -36,7 +36,7 @@ def test_reduce_map__against_loops() -> None:
     t, h, w = 1, 2, 3
     expected = sum(x[0, c, t, h, w].item() ** 2 for c in range(3)) / 3
     assert reduce_map(x, "spatial_attention")[0, t, h, w].item() == pytest.approx(expected)
-    assert reduce_map(x, "full") is x
+    assert torch.equal(reduce_map(x, "full"), x)
 
 
 def test_record_layers__removes_its_hooks() -> None:
@@ -63,6 +63,15 @@ def test_teacher__is_frozen_and_in_evaluation_mode(teacher: Teacher) -> None:
         "Mixed_5c.moments": (2, 64),
         "Mixed_5c.spatial_attention": (2, 1, 1),
     }
+
+
+def test_teacher__a_row_does_not_depend_on_its_neighbours(teacher: Teacher) -> None:
+    together = teacher(clips(7))
+    for row in range(7):
+        logits, features = teacher(clips(7)[row : row + 1])
+        assert torch.equal(logits[0], together[0][row])
+        for key, values in features.items():
+            assert torch.equal(values[0], together[1][key][row]), key
 
 
 def test_preprocess__i3d_range() -> None:
