@@ -4,7 +4,7 @@
 
 Trains one student per value and seed, measures each on the recipe's validation split (never on the
 test split), prints the table and writes it to benchmarks/results/weight_search_<recipe>.json. The
-value with the best mean wins; a tie goes to the smaller value. Interrupted, it goes on where it was.
+value with the best mean wins; a tie goes to the smaller value. Interrupted, it resumes.
 """
 
 import argparse
@@ -38,7 +38,9 @@ GRID: dict[str, tuple[str, tuple[float, ...]]] = {
 RESULTS = Path(__file__).parent / "results"
 
 
-def with_candidates(recipe: Recipe, methods: list[str]) -> tuple[Recipe, dict[str, dict[str, float]]]:
+def with_candidates(
+    recipe: Recipe, methods: list[str]
+) -> tuple[Recipe, dict[str, dict[str, float]]]:
     """The recipe with one distiller per candidate, and the candidates by method and name."""
     distillers: dict[str, DistillerSpec] = dict(recipe.distillers)
     names: dict[str, dict[str, float]] = {}
@@ -106,7 +108,11 @@ def main() -> None:
             [int(seed) for seed in arguments.seeds.split(",")],
             progress,
         )
-    record = {"command": " ".join(sys.argv), **describe_machine(Workspace(recipe)), "methods": report}
+    record = {
+        "command": " ".join(sys.argv),
+        **describe_machine(Workspace(recipe)),
+        "methods": report,
+    }
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"weight_search_{recipe.name}.json"
     path.write_text(json.dumps(record, indent=2) + "\n")

@@ -156,9 +156,7 @@ class _Extraction:
                 decoders.shutdown(wait=False, cancel_futures=True)
         return self.store.num_rows - rows_done
 
-    def _rendered(
-        self, parts: list[int], decoders: ThreadPoolExecutor
-    ) -> Iterator[RenderedRow]:
+    def _rendered(self, parts: list[int], decoders: ThreadPoolExecutor) -> Iterator[RenderedRow]:
         """Rendered rows of the parts in order, decoded a bounded distance ahead."""
         ahead: deque[Future[RenderedRow]] = deque()
         limit = max(self.batch_size * _BATCHES_DECODED_AHEAD, self.num_workers)

@@ -49,10 +49,13 @@ class RowRenderer:
         clip = self.clips[sample]
         try:
             if clip.num_frames == 0:
-                probe(clip.path)  # raises with the reason, in the usual case
-                raise VideoError(
+                probe(clip.path)  # in the usual case this raises with the reason
+                return RenderedRow(
+                    row,
+                    None,
+                    0,
                     f"{clip.path} has frames although the manifest says it has none; "
-                    "build the manifest again"
+                    "build the manifest again",
                 )
             view = self.spec.draw(seed=self.seed, clip=clip, view_index=view_index)
             (pixels,) = render_clip(clip, view, [self.size])

@@ -170,7 +170,13 @@ class Silent:
     """A `Progress` that shows nothing: the default of every function that takes one."""
 
     def track(
-        self, items: Iterable[Item], *, description: str, total: int, unit: str, done: int = 0
+        self,
+        items: Iterable[Item],
+        *,
+        description: str,  # noqa: ARG002 - as the protocol has it
+        total: int,  # noqa: ARG002
+        unit: str,  # noqa: ARG002
+        done: int = 0,  # noqa: ARG002
     ) -> Iterable[Item]:
         """Pass items through."""
         return items

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from featkd.cache.durable import make_folder, replace_file
 from featkd.cache.spec import Commit
+from featkd.durable import make_folder, replace_file
 from featkd.errors import CacheError
 
 _RECORD = re.compile(r"(\d{6,})\.json")

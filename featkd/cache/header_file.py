@@ -4,8 +4,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from featkd.cache.durable import replace_file
 from featkd.cache.spec import CacheHeader
+from featkd.durable import replace_file
 from featkd.errors import CacheError
 
 HEADER_NAME = "featkd.json"

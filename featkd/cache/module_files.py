@@ -9,8 +9,8 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from featkd.cache.durable import make_folder, replace_file
 from featkd.cache.store import SavedModule
+from featkd.durable import make_folder, replace_file
 from featkd.errors import CacheError
 
 

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from featkd.cache.durable import make_folder, replace_file, writing_to
 from featkd.cache.header_file import HeaderFile
 from featkd.cache.row_table import encode_row_table
 from featkd.cache.spec import CacheHeader
+from featkd.cache.write_errors import writing_to
 from featkd.cache.zarr_array import GROUP_METADATA
+from featkd.durable import make_folder, replace_file
 from featkd.errors import CacheError
 
 # What a creation that was killed may have left behind, and nothing else.

@@ -7,7 +7,7 @@ import socket
 from datetime import UTC, datetime
 from pathlib import Path
 
-from featkd.cache.durable import writing_to
+from featkd.cache.write_errors import writing_to
 from featkd.errors import CacheError, CacheLockedError
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import tensorstore as ts
 
-from featkd.cache.durable import make_folder, replace_file, sync_folder
 from featkd.cache.part import fill_value
 from featkd.cache.spec import ArraySpec, ShardDigest
 from featkd.cache.tensorstore_process import note_tensorstore_use, tensorstore_is_usable
+from featkd.durable import make_folder, replace_file, sync_folder
 from featkd.errors import CacheError
 
 GROUP_METADATA = b'{"zarr_format": 3, "node_type": "group", "attributes": {}}'

@@ -22,7 +22,6 @@ import torch
 from torch import Tensor
 
 from featkd.cache.commit_log import CommitLog
-from featkd.cache.durable import make_folder, writing_to
 from featkd.cache.header_file import HeaderFile
 from featkd.cache.module_files import list_modules, read_module, write_module
 from featkd.cache.new_folder import lay_out_folder, require_free_folder
@@ -37,6 +36,7 @@ from featkd.cache.spec import (
     ShardDigest,
 )
 from featkd.cache.store import CacheStore, SavedModule
+from featkd.cache.write_errors import writing_to
 from featkd.cache.writer_lock import WriterLock
 from featkd.cache.zarr_array import (
     create_array,
@@ -45,6 +45,7 @@ from featkd.cache.zarr_array import (
     shard_path,
     write_shard,
 )
+from featkd.durable import make_folder
 from featkd.errors import CacheError
 
 RESIDENT_ARRAY_BYTES = 64 * 2**20

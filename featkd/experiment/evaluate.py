@@ -7,10 +7,11 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from featkd.cache import sha256_of_state_dict
 from featkd.errors import UsageError
 from featkd.evaluation import Accuracy, average_views, measure_accuracy
 from featkd.experiment.workspace import Workspace, write_json
-from featkd.models import load_network, preprocess
+from featkd.models import load_network, place, preprocess, read_weights
 from featkd.types import Progress, Silent
 
 _BATCH_SIZE = 32
@@ -37,7 +38,7 @@ def evaluate(
     show: Callable[[Clips], Clips] = as_filmed,
     progress: Progress | None = None,
 ) -> Accuracy:
-    """Accuracy of saved weights on a split, the logits of each video's views averaged.
+    """Accuracy of saved weights on a split, the class probabilities of each video's views averaged.
 
     Args:
         workspace: recipe (manifest, evaluation views, device).
@@ -65,8 +66,9 @@ def evaluate(
     if len(samples) < len(views.clips):
         shown.note(f"{len(views.clips) - len(samples)} videos of {split} have no readable frames")
     pairs = [(sample, view) for sample in samples for view in range(spec.num_views)]
-    network = network.to(workspace.device, memory_format=torch.channels_last_3d)
-    logits, videos = [], []
+    network = place(network, workspace.device)
+    logits: list[Tensor] = []
+    videos: list[int] = []
     batches = views.batches(pairs, batch_size=_BATCH_SIZE, drop_last=False)
     with torch.inference_mode():
         for batch in shown.track(
@@ -94,10 +96,13 @@ def evaluate_run(
         FeatkdError: as `evaluate`.
     """
     split = workspace.recipe.data.test_split
-    accuracy = evaluate(workspace, folder / "model.safetensors", split, progress=progress)
+    weights = folder / "model.safetensors"
+    accuracy = evaluate(workspace, weights, split, progress=progress)
     record = {
         "split": split,
         **accuracy.to_json(),
+        "views": workspace.recipe.views.evaluate.model_dump(mode="json"),
+        "weights_sha256": sha256_of_state_dict(read_weights(weights)[1]),
         "classes": list(workspace.manifest.header.classes),
     }
     write_json(folder / "evaluation.json", record)

@@ -65,5 +65,6 @@ def load_frozen_modules(store: CacheStore, device: torch.device) -> dict[str, nn
             "train them again: featkd represent"
         ) from error
     return {
-        name: module.eval().requires_grad_(False).to(device) for name, module in modules.items()
+        name: module.eval().requires_grad_(requires_grad=False).to(device)
+        for name, module in modules.items()
     }

@@ -86,9 +86,7 @@ def represent(workspace: Workspace, progress: Progress | None = None) -> bool:
             "model": f"{spec.attention_head} attention head and CVAE",
             "num_epochs": spec.num_epochs,
             "seconds": seconds,
-            "parameters": sum(
-                p.numel() for m in modules.items().values() for p in m.parameters()
-            ),
+            "parameters": sum(p.numel() for m in modules.items().values() for p in m.parameters()),
         },
     )
     return True
@@ -103,9 +101,7 @@ def _write_attention(
     progress: Progress,
 ) -> None:
     store = opened.store
-    channels, num_steps, _, _ = (
-        store.layers()["teacher"].array(feature_array(tap)).shape
-    )
+    channels, num_steps, _, _ = store.layers()["teacher"].array(feature_array(tap)).shape
     name = attention_array(tap.layer)
     spec = ArraySpec(name=name, shape=(channels, num_steps), dtype=workspace.recipe.extract.dtype)
     store.add_layer(REPRESENTATION_LAYER, [spec], {"settings": settings})

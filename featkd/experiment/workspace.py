@@ -1,15 +1,14 @@
 """Where a recipe's outputs lie, and the pieces that several stages share."""
 
 import json
-import os
 from collections.abc import Mapping
 from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
 
 import pandas as pd
 import torch
 
+from featkd.durable import replace_file
 from featkd.errors import FeatkdError, UsageError
 from featkd.manifest import Manifest, read_manifest
 from featkd.recipes import Recipe, dump_recipe
@@ -105,10 +104,12 @@ def row_table(clips: list[Clip], split: str, spec: TrainingViews, seed: int) -> 
     A clip without frames (its file could not be read when the manifest was built) has rows too, so
     that extraction can record why they failed; its view is empty.
     """
-    records = []
+    records: list[dict[str, object]] = []
     for clip in clips:
         for view_index in range(spec.num_views):
-            view = spec.draw(seed=seed, clip=clip, view_index=view_index) if clip.num_frames else None
+            view = (
+                spec.draw(seed=seed, clip=clip, view_index=view_index) if clip.num_frames else None
+            )
             records.append(
                 {
                     "row": len(records),
@@ -127,13 +128,7 @@ def row_table(clips: list[Clip], split: str, spec: TrainingViews, seed: int) -> 
 def write_json(path: Path, content: Mapping[str, object]) -> None:
     """Write a JSON file, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".partial")
-    with temporary.open("w") as file:
-        json.dump(content, file, indent=2)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    replace_file(path, (json.dumps(content, indent=2) + "\n").encode())
 
 
 def read_json(path: Path) -> dict[str, object]:
@@ -157,12 +152,3 @@ def save_recipe(folder: Path, recipe: Recipe) -> None:
     """Put the resolved recipe beside an output."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "recipe.yaml").write_text(dump_recipe(recipe))
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    digest = sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

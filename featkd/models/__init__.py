@@ -4,6 +4,7 @@ from featkd.models.checkpoint import NetworkCard, load_network, read_weights, sa
 from featkd.models.classifier import ModelSpec, VideoClassifier
 from featkd.models.i3d import I3D, LAST_LAYER, TEMPORAL_BLOCKS
 from featkd.models.live_signal import LiveSignal
+from featkd.models.placement import place
 from featkd.models.preprocess import PreprocessSpec, preprocess
 from featkd.models.taps import record_layers, reduce_map
 from featkd.models.teacher import Teacher
@@ -19,6 +20,7 @@ __all__ = [
     "Teacher",
     "VideoClassifier",
     "load_network",
+    "place",
     "preprocess",
     "read_weights",
     "record_layers",

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
+from featkd.durable import replace_file
 from featkd.errors import CheckpointError
 from featkd.models.classifier import ModelSpec, VideoClassifier
 from featkd.models.preprocess import PreprocessSpec
@@ -36,10 +37,8 @@ class NetworkCard(Spec):
 
 def save_network(path: Path, network: VideoClassifier, card: NetworkCard) -> None:
     """Write weights and card. The file appears whole or not at all."""
-    temporary = path.with_name(path.name + ".partial")
     state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-    save_file(state, temporary, metadata={_CARD: card.model_dump_json()})
-    temporary.replace(path)
+    replace_file(path, save(state, metadata={_CARD: card.model_dump_json()}))
 
 
 def read_weights(path: Path) -> tuple[NetworkCard, dict[str, Tensor]]:
@@ -64,7 +63,9 @@ def read_weights(path: Path) -> tuple[NetworkCard, dict[str, Tensor]]:
         raise CheckpointError(f"{path} is damaged or not a safetensors file: {error}") from error
 
 
-def load_network(path: Path, *, layers: tuple[str, ...] = ()) -> tuple[NetworkCard, VideoClassifier]:
+def load_network(
+    path: Path, *, layers: tuple[str, ...] = ()
+) -> tuple[NetworkCard, VideoClassifier]:
     """A saved network, on the CPU, in evaluation mode.
 
     Args:

@@ -67,7 +67,8 @@ class ConvUnit(nn.Module):
         super().__init__()
         # A kernel of stride 1 and odd length pads evenly at any size: the convolution does it.
         self._pads_itself = stride == (1, 1, 1)
-        padding = tuple(k // 2 for k in kernel) if self._pads_itself else (0, 0, 0)
+        time, height, width = kernel
+        padding = (time // 2, height // 2, width // 2) if self._pads_itself else (0, 0, 0)
         self.conv3d = nn.Conv3d(in_channels, out_channels, kernel, stride, padding, bias=False)
         self.bn = nn.BatchNorm3d(out_channels, eps=1e-3, momentum=batch_norm_momentum)
 
@@ -149,7 +150,8 @@ class LogitsHead(nn.Module):
         """Frame logits, not yet averaged over time."""
         window = (min(2, x.shape[2]), x.shape[3], x.shape[4])
         pooled = F.avg_pool3d(x, window, stride=1)
-        return self.conv3d(self.dropout(pooled)).flatten(start_dim=2)
+        frame_logits: Tensor = self.conv3d(self.dropout(pooled))
+        return frame_logits.flatten(start_dim=2)
 
 
 class I3D(nn.Module):
@@ -237,4 +239,5 @@ class I3D(nn.Module):
         self, x: Float[Tensor, "batch in_channels time height width"]
     ) -> Float[Tensor, "batch classes"]:
         """Logits averaged over time."""
-        return self.logits(self.features(x)).mean(dim=2)
+        frame_logits: Tensor = self.logits(self.features(x))
+        return frame_logits.mean(dim=2)

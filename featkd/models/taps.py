@@ -34,7 +34,9 @@ def record_layers(model: nn.Module, layers: Iterable[str]) -> Iterator[Mapping[s
                 tops = ", ".join(name for name, _ in model.named_children())
                 raise ModelError(f"layer {layer!r} is not in the model; it has {tops}")
 
-            def keep(_module: nn.Module, _inputs: object, output: Tensor, name: str = layer) -> None:
+            def keep(
+                _module: nn.Module, _inputs: object, output: Tensor, name: str = layer
+            ) -> None:
                 outputs[name] = output
 
             hooks.append(known[layer].register_forward_hook(keep))

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor, nn
 
+from featkd.models.placement import place
 from featkd.models.preprocess import PreprocessSpec, preprocess
 from featkd.models.taps import record_layers, reduce_map
 from featkd.types import TapSpec
@@ -37,9 +38,7 @@ class Teacher:
         self.taps = tuple(taps)
         self.batch_size = batch_size
         self.device = device
-        self.model = (
-            model.eval().requires_grad_(False).to(device, memory_format=torch.channels_last_3d)
-        )
+        self.model = place(model.eval().requires_grad_(requires_grad=False), device)
         self._layers = tuple(dict.fromkeys(tap.layer for tap in self.taps))
 
     @torch.inference_mode()
@@ -51,7 +50,7 @@ class Teacher:
         Raises:
             ModelError: the model lacks a tapped layer.
         """
-        answers = [self._forward(chunk) for chunk in clips.split(self.batch_size)]
+        answers = [self._forward(chunk) for chunk in torch.split(clips, self.batch_size)]
         logits = torch.cat([part for part, _ in answers])
         keys = [tap.key for tap in self.taps]
         return logits, {key: torch.cat([part[key] for _, part in answers]) for key in keys}

@@ -54,14 +54,14 @@ def dump_recipe(recipe: Recipe) -> str:
 
 def _read(source: str | Path) -> str:
     path = Path(source)
-    if path.is_dir():
+    shipped = shipped_recipes()
+    if path.is_dir() and str(source) not in shipped:
         raise RecipeError(f"{path} is a directory; expected a recipe in a YAML file")
     if path.is_file():
         try:
             return path.read_text("utf-8")
         except UnicodeDecodeError as error:
             raise RecipeError(f"{path} is not UTF-8 text; expected a recipe in YAML") from error
-    shipped = shipped_recipes()
     if str(source) in shipped:
         return shipped[str(source)]
     raise RecipeError(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from featkd.durable import replace_file
 from featkd.errors import UsageError
 from featkd.types import Spec
 
@@ -23,9 +24,7 @@ def claim_folder(spec: Spec, folder: Path) -> None:
     path = folder / SPEC_FILE
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{SPEC_FILE}.part")
-        temporary.write_text(spec.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        replace_file(path, (spec.model_dump_json(indent=2) + "\n").encode())
         return
     try:
         found = type(spec).model_validate_json(path.read_bytes())

@@ -1,5 +1,6 @@
 """The state of a run between epochs, so that it can be stopped and taken up again."""
 
+import io
 import json
 import pickle
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 
+from featkd.durable import replace_file
 from featkd.errors import CheckpointError
 
 _FORMAT = "featkd-run/1"
@@ -34,11 +36,12 @@ def save_checkpoint(
     path: Path, *, epoch: int, settings: str, parts: Mapping[str, Stateful]
 ) -> None:
     """Write the state after ``epoch`` finished epochs. The file appears whole or not at all."""
-    temporary = path.with_name(path.name + ".partial")
     state = {name: part.state_dict() for name, part in parts.items()}
     record = {"format": _FORMAT, "epoch": epoch, "settings": settings, "state": state}
-    torch.save(record, temporary)
-    temporary.replace(path)
+    # Through memory, because torch reports a full disk as an internal error.
+    content = io.BytesIO()
+    torch.save(record, content)
+    replace_file(path, content.getvalue())
 
 
 def load_checkpoint(path: Path, *, settings: str, parts: Mapping[str, Stateful]) -> int:

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from featkd.cache.signal import SignalRequest, SignalSource
 from featkd.distillers import Distiller, Generative, LossTerms
-from featkd.models import PreprocessSpec, VideoClassifier, preprocess
+from featkd.models import PreprocessSpec, VideoClassifier, place, preprocess
 from featkd.training.checkpoint import Stateful
 from featkd.training.loop import Run, Update, train
 from featkd.training.optimiser import Optimiser, OptimiserSpec
@@ -70,7 +70,7 @@ class ClassifierTraining:
         device: torch.device,
         seed: int,
     ) -> None:
-        self.network = network.to(device, memory_format=torch.channels_last_3d)
+        self.network = place(network, device)
         self.distiller = distiller
         self.source = source
         self.views = views
@@ -150,7 +150,8 @@ class ClassifierTraining:
             batch.clips[self.preprocess_spec.size], self.preprocess_spec, self.device
         )
         with self._autocast():
-            return self.network(clips)
+            output: StudentOutput = self.network(clips)
+        return output
 
     def _autocast(self) -> AbstractContextManager[None]:
         return torch.autocast(
@@ -168,7 +169,11 @@ class ClassifierTraining:
     def _student_update(self, batch: Batch, epoch: int) -> tuple[Mapping[str, float], int]:
         return self._learn(batch, epoch, self._student(batch), self._signal(batch))
 
-    def _generator_update(self, batch: Batch, epoch: int) -> tuple[Mapping[str, float], int]:
+    def _generator_update(
+        self,
+        batch: Batch,
+        epoch: int,  # noqa: ARG002 - every pass is called alike
+    ) -> tuple[Mapping[str, float], int]:
         # The network is only looked at: evaluation mode keeps its running statistics still.
         self.network.eval()
         with torch.no_grad():

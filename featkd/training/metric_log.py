@@ -43,7 +43,8 @@ class MetricLog:
 
     def total_seconds(self) -> float:
         """Training time of all epochs in the log."""
-        return sum(json.loads(line)["seconds"] for line in self.path.read_text().splitlines())
+        lines = self.path.read_text().splitlines()
+        return float(sum(json.loads(line)["seconds"] for line in lines))
 
 
 class Averages:

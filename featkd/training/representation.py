@@ -122,9 +122,7 @@ class RepresentationTraining:
             [*modules.attention_head.parameters(), *modules.classifier.parameters()],
             **schedule,
         )
-        self._cvae_optimiser = Optimiser(
-            spec.cvae_optimiser, modules.cvae.parameters(), **schedule
-        )
+        self._cvae_optimiser = Optimiser(spec.cvae_optimiser, modules.cvae.parameters(), **schedule)
 
     def run(self, folder: Path, *, settings: str, progress: Progress) -> float:
         """Train to the end, resuming what was begun; returns seconds.
@@ -184,9 +182,7 @@ class RepresentationTraining:
         classification = cross_entropy(logits, labels)
         reconstruction = F.mse_loss(generated, features)
         ramp = min(epoch, spec.ramp_epochs) / spec.ramp_epochs if spec.ramp_epochs else 1.0
-        self._optimiser.step(
-            classification + ramp * spec.reconstruction_weight * reconstruction
-        )
+        self._optimiser.step(classification + ramp * spec.reconstruction_weight * reconstruction)
         values = {
             "cross_entropy": classification.item(),
             "reconstruction": reconstruction.item(),

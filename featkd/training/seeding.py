@@ -1,5 +1,8 @@
-"""Seeds: every epoch starts from a state that depends on (seed, epoch) alone, so a resumed run
-draws what an uninterrupted one would have drawn."""
+"""Seeds.
+
+Every epoch starts from a state that depends on (seed, epoch) alone, so a resumed run draws what an
+uninterrupted one would have drawn.
+"""
 
 import random
 

@@ -16,7 +16,7 @@ _LFS_POINTER_START = b"version https://git-lfs"
 
 @contextmanager
 def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a file and its best video stream, decoding with one thread.
+    """Open a file and its first video stream, decoding with one thread.
 
     One thread per decoder: many videos are decoded side by side, and threads inside each of them
     would only add latency and memory.
@@ -25,7 +25,8 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         path: the file.
 
     Yields:
-        The container and its best video stream (libav's choice: the largest that decodes).
+        The container and its first video stream that is not a cover picture. (The first, because
+        its number is the file's own; which stream is "best" differs between versions of libav.)
 
     Raises:
         VideoOpenError: the file is missing, a folder, empty, a git-lfs pointer, not a video, or
@@ -38,12 +39,15 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     except (av.FFmpegError, OSError) as error:
         raise open_error(path, error) from error
     with container:
-        stream = container.streams.best("video")
-        if not isinstance(stream, VideoStream):
+        moving = [
+            s for s in container.streams.video if not s.disposition & Disposition.attached_pic
+        ]
+        if not moving:
+            if container.streams.video:
+                raise VideoOpenError(f"{path} has no video stream, only a cover picture")
             kinds = ", ".join(sorted({other.type for other in container.streams})) or "none"
             raise VideoOpenError(f"{path} has no video stream (streams: {kinds})")
-        if stream.disposition & Disposition.attached_pic:
-            raise VideoOpenError(f"{path} has no video stream, only a cover picture")
+        stream = moving[0]
         stream.thread_count = 1
         yield container, stream
 

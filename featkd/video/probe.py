@@ -40,7 +40,7 @@ class VideoInfo:
 
 
 def probe(path: Path, *, start_sec: float = 0.0, end_sec: float | None = None) -> VideoInfo:
-    """Decode the best video stream once and tell what it holds.
+    """Decode the first video stream once and tell what it holds.
 
     Decoding stops at ``end_sec``; damage behind it is not looked for.
 

@@ -182,8 +182,8 @@ def test_full_disk__at_the_commit_record(cache, monkeypatch):
 def test_full_disk__at_a_module(cache, monkeypatch):
     with ZarrStore.open_for_writing(cache) as store:
         with monkeypatch.context() as patch:
-            patch.setattr("featkd.cache.durable.os.fsync", full)
-            patch.setattr("featkd.cache.durable.sync_folder", lambda folder: None)
+            patch.setattr("featkd.durable.os.fsync", full)
+            patch.setattr("featkd.durable.sync_folder", lambda folder: None)
             with pytest.raises(StorageFullError, match="no room left"):
                 store.save_module("cvae", {}, {"channels": 4})
         assert store.module_names() == []

@@ -34,7 +34,7 @@ MakeWorkspace = Callable[..., Workspace]
 Item = TypeVar("Item")
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     pass
 
 
@@ -49,7 +49,7 @@ class StopsAfter:
     ) -> Iterable[Item]:
         for item in items:
             if self.left == 0:
-                raise Stopped
+                raise StoppedError
             self.left -= 1
             yield item
 
@@ -118,7 +118,7 @@ def test_distill__stopped_and_resumed_equals_uninterrupted(
     whole = load_file(folder / "model.safetensors")
     shutil.rmtree(folder)
     steps_of_an_epoch = 3 if alternation == "step" else 6
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         distill(workspace, "generative", 0, progress=StopsAfter(steps_of_an_epoch + 1))
     assert not (folder / "summary.json").exists()
     distill(make_workspace(work, setting), "generative", 0)
@@ -130,7 +130,7 @@ def test_represent__stopped_while_writing_attention_goes_on(
     work: Path, make_workspace: MakeWorkspace
 ) -> None:
     workspace = make_workspace(work)
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         represent(workspace, StopsAfter(3 + 2))  # three training steps, two parts of attention
     with ZarrStore.open(work / "cache") as store:
         assert store.committed_parts("representation") == {0, 1}

@@ -58,7 +58,7 @@ def test_extract__second_call_computes_nothing(
     assert summary.num_computed == 0
     assert summary.num_rows == 24
     assert summary.num_failed == 0
-    assert 0 < summary.num_bytes
+    assert summary.num_bytes > 0
 
 
 @pytest.mark.parametrize(

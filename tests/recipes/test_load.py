@@ -67,7 +67,7 @@ def test_load_recipe__wrong_files_are_named(tmp_path: Path, content: bytes, word
 
 
 def test_load_recipe__neither_file_nor_shipped(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="shipped are .*demo"):
+    with pytest.raises(RecipeError, match=r"shipped are .*demo"):
         load_recipe("nonsense")
     with pytest.raises(RecipeError, match="is a directory"):
         load_recipe(tmp_path)

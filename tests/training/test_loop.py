@@ -11,11 +11,13 @@ from featkd.training.optimiser import Optimiser, OptimiserSpec
 from featkd.types import Silent
 
 
-class Interrupted(Exception):
+class InterruptedRunError(Exception):
     pass
 
 
-def make_run(folder: Path, *, settings: str = "a", stop_at: int | None = None) -> tuple[nn.Linear, Run]:
+def make_run(
+    folder: Path, *, settings: str = "a", stop_at: int | None = None
+) -> tuple[nn.Linear, Run]:
     torch.manual_seed(0)
     model = nn.Linear(3, 1)
     optimiser = Optimiser(
@@ -32,7 +34,7 @@ def make_run(folder: Path, *, settings: str = "a", stop_at: int | None = None) -
         nonlocal steps
         steps += 1
         if steps == stop_at:
-            raise Interrupted
+            raise InterruptedRunError
         loss = (model(batch) + torch.randn(1)).square().mean()  # draws, as dropout would
         optimiser.step(loss)
         return {"loss": loss.item()}, 2
@@ -56,7 +58,7 @@ def test_train__stopped_and_resumed_equals_uninterrupted(tmp_path: Path, stop_at
     train(run, seed=5, description="x", progress=Silent())
 
     _, broken = make_run(tmp_path / "broken", stop_at=stop_at)
-    with pytest.raises(Interrupted):
+    with pytest.raises(InterruptedRunError):
         train(broken, seed=5, description="x", progress=Silent())
     resumed, again = make_run(tmp_path / "broken")
     train(again, seed=5, description="x", progress=Silent())
@@ -90,13 +92,13 @@ def test_train__other_settings_are_refused(tmp_path: Path) -> None:
 def test_train__damaged_checkpoint_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "checkpoint.pt").write_bytes(content)
     _, run = make_run(tmp_path)
-    with pytest.raises(CheckpointError, match="checkpoint.pt is damaged"):
+    with pytest.raises(CheckpointError, match=r"checkpoint\.pt is damaged"):
         train(run, seed=5, description="x", progress=Silent())
 
 
 def test_train__half_written_log_line_is_dropped(tmp_path: Path) -> None:
     _, run = make_run(tmp_path, stop_at=6)
-    with pytest.raises(Interrupted):
+    with pytest.raises(InterruptedRunError):
         train(run, seed=5, description="x", progress=Silent())
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"epoch": 2, "sec')

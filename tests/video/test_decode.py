@@ -27,7 +27,7 @@ REAL_VIDEOS = {
     "torchcodec_h264_10bits.mp4": 30,
     "torchcodec_h265_10bits.mp4": 30,
     "torchcodec_h265_video.mp4": 10,
-    "torchcodec_nasa_13013.mp4": 390,
+    "torchcodec_nasa_13013.mp4": 325,
     "typing24_23.976fps_original.mp4": 121,
     "R6llTwEh07w.mp4": 303,
     "RATRACE_wave_f_nm_np1_fr_goo_37.avi": 72,

@@ -1,7 +1,6 @@
-"""Writing files that survive a crash, and saying clearly when the disk is full."""
+"""Failures to write a cache, said clearly."""
 
 import errno
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -34,41 +33,6 @@ def writing_to(cache: Path) -> Iterator[None]:
                 "the committed parts are safe: make room and run the same command again to go on"
             ) from error
         raise CacheError(f"{cache} cannot be written: {error}") from error
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Put content into a file, wholly or not at all, and onto the disk before returning."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
-
-
-def make_folder(path: Path) -> None:
-    """Make a folder and its parents, and put their names onto the disk before returning."""
-    missing = []
-    while not path.is_dir():
-        missing.append(path)
-        path = path.parent
-    for folder in reversed(missing):
-        folder.mkdir(exist_ok=True)
-        sync_folder(folder.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Put the names of the files in a folder onto the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _error_number(error: OSError | ValueError) -> int | None:
