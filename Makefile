@@ -18,7 +18,8 @@ ARGS ?=
 # Each worker of pytest computes with one thread, so that they do not fight over cores.
 WORKERS ?= 2
 # Benchmarks that end within minutes on a laptop; the others are started by hand.
-QUICK_BENCHMARKS := benchmarks/manifest_load.py
+QUICK_BENCHMARKS := benchmarks/manifest_load.py benchmarks/memory_format.py \
+    benchmarks/killed_extraction.py
 
 .PHONY: help demo test lint bench clean
 

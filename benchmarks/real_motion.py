@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pandas as pd
 from pose_video import load_poses, render_poses
+from student_pool import train_students
 from weight_search import RESULTS, search
 
 from featkd.cli.machine import describe_machine
@@ -25,7 +26,6 @@ from featkd.cli.progress import show_progress
 from featkd.evaluation import Comparison, compare, find_runs, write_report
 from featkd.experiment import (
     Workspace,
-    distill,
     evaluate,
     evaluate_run,
     middle_frame_repeated,
@@ -66,7 +66,9 @@ def in_folder(folder: Path, overrides: list[str]) -> Recipe:
     return load_recipe(RECIPE, [*paths, f"data.root={folder.parent}/data", *overrides])
 
 
-def run_final(recipe: Recipe, seeds: list[int], progress: Progress) -> tuple[Comparison, float]:
+def run_final(
+    recipe: Recipe, seeds: list[int], *, num_processes: int, progress: Progress
+) -> tuple[Comparison, float]:
     """Teacher, cache, every student; the comparison and the teacher's accuracy on still clips."""
     workspace = Workspace(recipe)
     train_teacher(workspace, progress)
@@ -80,13 +82,10 @@ def run_final(recipe: Recipe, seeds: list[int], progress: Progress) -> tuple[Com
     )
     extract(workspace, progress)
     represent(workspace, progress)
-    for seed in seeds:
-        for name in recipe.distillers:
-            distill(workspace, name, seed, progress=progress)
-            folder = workspace.student_folder(name, seed)
-            top1 = evaluate_run(workspace, folder, progress=progress).top1
-            progress.note(f"{name}, seed {seed}: {top1:.1%} on test")
-    folders = [workspace.student_folder(n, s) for n in recipe.distillers for s in seeds]
+    jobs = [(name, seed) for seed in seeds for name in recipe.distillers]
+    split = recipe.data.test_split
+    train_students(recipe, jobs, split=split, num_processes=num_processes, progress=progress)
+    folders = [workspace.student_folder(*job) for job in jobs]
     runs = find_runs([workspace.teacher_folder, *folders])
     write_report(recipe.folder, recipe.folder / "report.html", title="Real motion")
     return compare(runs), still.top1
@@ -124,6 +123,7 @@ def main() -> None:
     parser.add_argument("--poses", type=Path, default=default)
     parser.add_argument("--workdir", type=Path, default=Path("runs/real_motion"))
     parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--search-seeds", default="0")
     parser.add_argument("--set", action="append", default=[], dest="overrides")
     arguments = parser.parse_args()
@@ -132,11 +132,19 @@ def main() -> None:
     with show_progress(quiet=False) as progress:
         make_manifests(arguments.poses, arguments.workdir, progress)
         recipe = in_folder(arguments.workdir / "search", arguments.overrides)
-        searched = search(recipe, METHODS, search_seeds, progress)
+        searched = search(
+            recipe,
+            METHODS,
+            search_seeds,
+            num_processes=arguments.processes,
+            progress=progress,
+        )
         weights = {method: float(str(found["chosen"])) for method, found in searched.items()}
         chosen = [f"distillers.{m}.{searched[m]['key']}={value}" for m, value in weights.items()]
         recipe = in_folder(arguments.workdir / "final", [*arguments.overrides, *chosen])
-        comparison, still_top1 = run_final(recipe, seeds, progress)
+        comparison, still_top1 = run_final(
+            recipe, seeds, num_processes=arguments.processes, progress=progress
+        )
     record = {
         "command": " ".join(["python", *sys.argv]),
         **describe_machine(Workspace(recipe)),

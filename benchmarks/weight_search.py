@@ -13,17 +13,12 @@ import statistics
 import sys
 from pathlib import Path
 
+from student_pool import train_students
+
 from featkd.cli.machine import describe_machine
 from featkd.cli.progress import show_progress
 from featkd.distillers import DistillerSpec
-from featkd.experiment import (
-    Workspace,
-    distill,
-    evaluate,
-    represent,
-    synthesize_dataset,
-    train_teacher,
-)
+from featkd.experiment import Workspace, represent, synthesize_dataset, train_teacher
 from featkd.extract import extract
 from featkd.recipes import Recipe, load_recipe
 from featkd.types import Progress
@@ -53,7 +48,12 @@ def with_candidates(
 
 
 def search(
-    recipe: Recipe, methods: list[str], seeds: list[int], progress: Progress
+    recipe: Recipe,
+    methods: list[str],
+    seeds: list[int],
+    *,
+    num_processes: int,
+    progress: Progress,
 ) -> dict[str, dict[str, object]]:
     """Train and measure every candidate; teacher, cache and representation are made if missing."""
     recipe, names = with_candidates(recipe, methods)
@@ -62,17 +62,16 @@ def search(
     extract(workspace, progress)
     represent(workspace, progress)
     split = recipe.data.validation_split
+    jobs = [(name, seed) for method in methods for name in names[method] for seed in seeds]
+    measured = train_students(
+        recipe, jobs, split=split, num_processes=num_processes, progress=progress
+    )
     report: dict[str, dict[str, object]] = {}
     for method in methods:
         rows = []
         for name, value in names[method].items():
-            top1 = []
-            for seed in seeds:
-                distill(workspace, name, seed, progress=progress)
-                weights = workspace.student_folder(name, seed) / "model.safetensors"
-                top1.append(evaluate(workspace, weights, split, progress=progress).top1)
+            top1 = [measured[name, seed] for seed in seeds]
             rows.append({"value": value, "top1": top1, "mean": statistics.mean(top1)})
-            progress.note(f"{name}: {', '.join(f'{a:.1%}' for a in top1)} on {split}")
         best = max(rows, key=lambda row: (row["mean"], -row["value"]))
         report[method] = {
             "key": GRID[method][0],
@@ -90,6 +89,7 @@ def main() -> None:
     parser.add_argument("--methods", default="kd,at,generative")
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--workdir", default=None)
+    parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--set", action="append", default=[], dest="overrides")
     arguments = parser.parse_args()
     overrides = list(arguments.overrides)
@@ -106,10 +106,11 @@ def main() -> None:
             recipe,
             arguments.methods.split(","),
             [int(seed) for seed in arguments.seeds.split(",")],
-            progress,
+            num_processes=arguments.processes,
+            progress=progress,
         )
     record = {
-        "command": " ".join(sys.argv),
+        "command": " ".join(["python", *sys.argv]),
         **describe_machine(Workspace(recipe)),
         "methods": report,
     }

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from featkd.cache import ArraySpec, CacheStore, ZarrStore
+from featkd.cache import ArraySpec, CacheStore, ZarrStore, require_match
 from featkd.cache.signal import LOGITS_ARRAY, feature_array
 from featkd.errors import UsageError
 from featkd.experiment.fingerprint import teacher_fingerprint
@@ -75,8 +75,15 @@ def extract(workspace: Workspace, progress: Progress | None = None) -> ExtractSu
     teacher = frozen.with_taps(taps)
     clips = workspace.train_clips()
     size = frozen.card.preprocess.size
-    renderer = RowRenderer(clips, recipe.views.train, seed=recipe.seed, size=size)
+    renderer = RowRenderer(workspace.rendered(recipe.data.train_split, recipe.views.train, (size,)))
     fingerprint = teacher_fingerprint(workspace, frozen.card, frozen.weights_sha256, taps)
+    if (workspace.cache_path / "featkd.json").exists():
+        # Without the right to write, so that a finished cache can be asked while others use it.
+        with ZarrStore.open(workspace.cache_path) as store:
+            if TEACHER_LAYER in store.layers() and _is_complete(store):
+                layer = store.layers()[TEACHER_LAYER]
+                require_match(layer.fingerprint, fingerprint, cache=store.location)
+                return _summarise(store, list(layer.arrays), 0, {}, started)
     with _open(workspace) as store:
         if len(clips) * recipe.views.train.num_views != store.num_rows:
             raise UsageError(
@@ -212,6 +219,10 @@ def _not_finite(arrays: dict[str, np.ndarray], position: int) -> str | None:
                 "expected finite numbers (extract.dtype float32 has the widest range)"
             )
     return None
+
+
+def _is_complete(store: CacheStore) -> bool:
+    return len(store.committed_parts(TEACHER_LAYER)) == store.num_parts
 
 
 def _open(workspace: Workspace) -> ZarrStore:

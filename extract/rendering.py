@@ -6,8 +6,8 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from featkd.errors import VideoError
-from featkd.types import Clip
-from featkd.video import TrainingViews, crc32_of, probe, render_clip
+from featkd.training import RenderedViews
+from featkd.video import crc32_of, probe
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,25 +28,19 @@ class RenderedRow:
 
 
 class RowRenderer:
-    """Renders rows of a cache at the teacher's size.
+    """Renders rows of a cache.
 
     Args:
-        clips: of the extracted split, in manifest order.
-        spec: training views.
-        seed: of the views.
-        size: pixels.
+        views: of the extracted split, at the teacher's size only.
     """
 
-    def __init__(self, clips: list[Clip], spec: TrainingViews, *, seed: int, size: int) -> None:
-        self.clips = clips
-        self.spec = spec
-        self.seed = seed
-        self.size = size
+    def __init__(self, views: RenderedViews) -> None:
+        self.views = views
 
     def __call__(self, row: int) -> RenderedRow:
         """Render one row; a video that cannot serve gives a reason instead of an error."""
-        sample, view_index = divmod(row, self.spec.num_views)
-        clip = self.clips[sample]
+        sample, view_index = divmod(row, self.views.spec.num_views)
+        clip = self.views.clips[sample]
         try:
             if clip.num_frames == 0:
                 probe(clip.path)  # in the usual case this raises with the reason
@@ -57,8 +51,7 @@ class RowRenderer:
                     f"{clip.path} has frames although the manifest says it has none; "
                     "build the manifest again",
                 )
-            view = self.spec.draw(seed=self.seed, clip=clip, view_index=view_index)
-            (pixels,) = render_clip(clip, view, [self.size])
+            (pixels,) = self.views.render(sample, view_index)
         except VideoError as error:
             return RenderedRow(row, None, 0, str(error))
         return RenderedRow(row, pixels, crc32_of(pixels), None)

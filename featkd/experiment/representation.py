@@ -35,6 +35,17 @@ def represent(workspace: Workspace, progress: Progress | None = None) -> bool:
     recipe, spec = workspace.recipe, workspace.recipe.representation
     folder = workspace.representation_folder
     teacher = FrozenTeacher(workspace)
+    with ZarrStore.open(workspace.cache_path) as store:
+        opened = OpenedCache(workspace, store, teacher)
+        settings = settings_digest(
+            {
+                "spec": spec.model_dump(mode="json"),
+                "seed": recipe.seed,
+                "cache": dict(opened.fingerprint),
+            }
+        )
+        if is_finished(folder, settings):
+            return False
     with ZarrStore.open_for_writing(workspace.cache_path) as store:
         opened = OpenedCache(workspace, store, teacher)
         tap = TapSpec(spec.layer, "full")
@@ -47,15 +58,6 @@ def represent(workspace: Workspace, progress: Progress | None = None) -> bool:
             cvae_hidden=spec.cvae_hidden,
             num_classes=len(teacher.card.classes),
         )
-        settings = settings_digest(
-            {
-                "spec": spec.model_dump(mode="json"),
-                "seed": recipe.seed,
-                "cache": dict(opened.fingerprint),
-            }
-        )
-        if is_finished(folder, settings):
-            return False
         begin(folder, recipe)
         seed_everything(recipe.seed)
         modules = build_modules(arguments)

@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -128,12 +129,26 @@ def test_extract__not_finite_features_are_refused(
     assert all("logits is NaN" in reason for reason in summary.failed_videos.values())
 
 
-def test_extract__second_writer_is_told(extracted: Path, make_workspace: MakeWorkspace) -> None:
+def test_extract__second_writer_is_told(
+    tmp_path: Path, extracted: Path, make_workspace: MakeWorkspace
+) -> None:
+    shutil.copytree(extracted, tmp_path / "work")
+    cache = tmp_path / "work" / "cache"
+    (cache / "commits" / "teacher" / "000002.json").unlink()
+    workspace = make_workspace(tmp_path / "work")
     with (
-        ZarrStore.open_for_writing(extracted / "cache"),
+        ZarrStore.open_for_writing(cache),
         pytest.raises(CacheLockedError, match=str(os.getpid())),
     ):
-        extract(make_workspace(extracted))
+        extract(workspace)
+    assert extract(workspace).num_computed == 5
+
+
+def test_extract__a_finished_cache_can_be_asked_while_it_is_written_to(
+    extracted: Path, make_workspace: MakeWorkspace
+) -> None:
+    with ZarrStore.open_for_writing(extracted / "cache"):
+        assert extract(make_workspace(extracted)).num_computed == 0
 
 
 SLOW_EXTRACTION = """
