@@ -64,7 +64,8 @@ def main() -> None:
         recipe = load_recipe(
             "demo", [*SETTINGS, f"workdir={folder}/work", f"data.manifest={manifest}"]
         )
-        assert recipe.synthetic is not None
+        if recipe.synthetic is None:
+            raise SystemExit("recipe 'demo' describes no videos")
         synthesize_dataset(recipe.synthetic, manifest.parent)
         workspace = Workspace(recipe)
         train_teacher(workspace)
