@@ -10,7 +10,6 @@ benchmarks/results/killed_extraction.json.
 """
 
 import argparse
-import json
 import shutil
 import signal
 import subprocess
@@ -21,13 +20,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from record import save_record
 
 from featkd.cache import ZarrStore
-from featkd.cli.machine import describe_machine
 from featkd.experiment import Workspace, synthesize_dataset, train_teacher
 from featkd.recipes import dump_recipe, load_recipe
 
-RESULTS = Path(__file__).parent / "results" / "killed_extraction.json"
 SETTINGS = (
     "synthetic.videos_per_class={train: 24, val: 1, test: 1}",
     "teacher.training.num_epochs=1",
@@ -109,15 +107,13 @@ def main() -> None:
             shutil.rmtree(workspace.cache_path)
             seen = {}
         result = {
-            "command": " ".join(["python", *sys.argv]),
-            **describe_machine(workspace),
             "uninterrupted_seconds": whole_seconds,
             "kills": record,
             "completed_caches_compared": completions,
             "arrays": sorted(expected),
             "parts": -(-len(expected["logits"]) // recipe.extract.part_rows),
         }
-    RESULTS.write_text(json.dumps(result, indent=2) + "\n")
+    save_record("killed_extraction", result)
     print(f"{len(record)} kills, {completions} caches completed after them, all arrays equal")
 
 

@@ -7,12 +7,10 @@ memory of one format helps or harms the other.
 """
 
 import argparse
-import datetime as dt
 import hashlib
 import json
 import multiprocessing
 import os
-import platform
 import resource
 import sys
 import tempfile
@@ -24,10 +22,10 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from record import save_record
 
 from featkd.manifest import Manifest, ManifestHeader, read_manifest, write_manifest
 
-RESULTS = Path(__file__).parent / "results" / "manifest_load.json"
 NUM_CLASSES = 400
 Result = TypeVar("Result")
 
@@ -119,7 +117,6 @@ def measure(path: Path) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     formats = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -129,19 +126,13 @@ def main() -> None:
             measured = in_own_process(measure, path)
             formats[path.suffix[1:]] = {"write_seconds": round(seconds, 3), **measured}
     result = {
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} logical cores",
-        "python": platform.python_version(),
-        "pandas": pd.__version__,
-        "pyarrow": pa.__version__,
-        "date": dt.datetime.now(dt.UTC).date().isoformat(),
         "load_average_1_min_at_end": round(os.getloadavg()[0], 2),
         "rows": arguments.rows,
         "formats": formats,
         "digests_equal": formats["csv"]["digest"] == formats["parquet"]["digest"],
     }
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(result, indent=2))
+    save_record("manifest_load", result)
 
 
 if __name__ == "__main__":

@@ -7,21 +7,15 @@ the medians and writes benchmarks/results/memory_format.json.
 """
 
 import argparse
-import json
 import statistics
-import sys
 import time
-from pathlib import Path
 
 import torch
+from record import save_record
 from torch.nn import functional as F
 
-from featkd.cli.machine import describe_machine
-from featkd.experiment import Workspace
 from featkd.models import I3D
-from featkd.recipes import load_recipe
 
-RESULTS = Path(__file__).parent / "results" / "memory_format.json"
 FORMATS = {"default": torch.contiguous_format, "channels_last_3d": torch.channels_last_3d}
 
 
@@ -47,13 +41,11 @@ def main() -> None:
                 seconds[name].append(time.perf_counter() - started)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     record = {
-        "command": " ".join(["python", *sys.argv]),
-        **describe_machine(Workspace(load_recipe("demo"))),
         "step_seconds": seconds,
         "median_seconds": medians,
         "ratio": medians["default"] / medians["channels_last_3d"],
     }
-    RESULTS.write_text(json.dumps(record, indent=2) + "\n")
+    save_record("memory_format", record)
     print(f"default / channels_last_3d: {record['ratio']:.2f}  {medians}")
 
 

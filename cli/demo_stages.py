@@ -139,7 +139,7 @@ def _conclude(
             "bytes": _bytes(workspace),
             "accuracy": evaluations.top1,
             "failed_videos": len(extracted.failures),
-            **describe_machine(workspace),
+            **describe_machine(workspace.device),
         }
         # The report shows this record, so it has to be there first.
         record.save()

@@ -21,7 +21,7 @@ def print_demo(outcome: DemoOutcome, *, as_json: bool) -> None:
     _print_figures("bytes", "size", summary["bytes"], size)
     _print_figures("accuracy on test videos", "top-1 %", summary["accuracy"], percent)
     click.echo(f"videos that could not serve: {summary['failed_videos']}")
-    for group in ("machine", "threads", "versions"):
+    for group in ("machine", "versions"):
         facts = ", ".join(f"{name} {value}" for name, value in summary[group].items())
         click.echo(f"{group}: {facts}")
     click.echo()

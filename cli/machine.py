@@ -7,28 +7,27 @@ from pathlib import Path
 
 import torch
 
-from featkd.experiment import Workspace
-
-_PACKAGES = ("featkd", "torch", "av", "numpy", "tensorstore")
+_PACKAGES = ("featkd", "torch", "av", "numpy", "pandas", "pyarrow", "tensorstore")
 _CPU_FILE = Path("/proc/cpuinfo")
 
 
-def describe_machine(workspace: Workspace) -> dict[str, dict[str, object]]:
-    """Versions, threads and machine, as JSON can hold them."""
+def describe_machine(device: torch.device) -> dict[str, dict[str, object]]:
+    """Versions and machine, as JSON can hold them.
+
+    Args:
+        device: where networks ran.
+    """
     return {
         "versions": {
             "python": platform.python_version(),
             **{package: version(package) for package in _PACKAGES},
         },
-        "threads": {
-            "torch": torch.get_num_threads(),
-            "decoding": workspace.recipe.loading.num_workers,
-        },
         "machine": {
-            "device": _device_name(workspace.device),
+            "device": _device_name(device),
             "processor": _processor_name(),
             "cpus": os.cpu_count(),
-            "system": platform.platform(terse=True),
+            "torch_threads": torch.get_num_threads(),
+            "system": f"{platform.system()} {platform.machine()}",
         },
     }
 

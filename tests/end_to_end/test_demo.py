@@ -120,7 +120,7 @@ def test_demo__prints_every_figure_of_the_summary(
     accuracies = printed[printed.index("accuracy on test videos") : printed.index("machine: ")]
     for name, fraction in summary["accuracy"].items():
         assert _line(accuracies, name.replace("_", " ")).endswith(f" {fraction * 100:.1f}")
-    for group in ("versions", "threads", "machine"):
+    for group in ("versions", "machine"):
         for name, value in summary[group].items():
             assert f"{name} {value}" in printed
     assert f"could not serve: {summary['failed_videos']}" in printed
