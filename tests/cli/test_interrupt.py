@@ -1,6 +1,7 @@
 import json
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,7 @@ def _wait_for_videos(folder: Path, process: subprocess.Popen[str]) -> None:
 def test_interrupt__exits_130_with_a_hint_and_goes_on(tiny: Tiny, tmp_path: Path) -> None:
     many = {"train": 60, "val": 1, "test": 1}
     options = tiny(tmp_path, synthetic__videos_per_class=many, synthetic__size=64)
-    command = ["featkd", "synthesize", "demo", *options]
+    command = [Path(sys.executable).with_name("featkd"), "synthesize", "demo", *options]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:

@@ -2,6 +2,7 @@ import hashlib
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ _STAGES = (
 def _demo(workdir: Path) -> subprocess.CompletedProcess[str]:
     overrides = [word for setting in _TINY for word in ("--set", setting)]
     return subprocess.run(
-        ["featkd", "demo", "--workdir", str(workdir), *overrides],
+        [Path(sys.executable).with_name("featkd"), "demo", "--workdir", str(workdir), *overrides],
         capture_output=True,
         text=True,
         check=False,
