@@ -10,18 +10,16 @@ table, with every seed, goes to benchmarks/results/real_motion.json and .md.
 """
 
 import argparse
-import json
 import os
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
 from pose_video import load_poses, render_poses
+from record import RESULTS, save_record
 from student_pool import train_students
-from weight_search import RESULTS, search
+from weight_search import search
 
-from featkd.cli.machine import describe_machine
 from featkd.cli.progress import show_progress
 from featkd.evaluation import Comparison, compare, find_runs, write_report
 from featkd.experiment import (
@@ -145,16 +143,16 @@ def main() -> None:
         comparison, still_top1 = run_final(
             recipe, seeds, num_processes=arguments.processes, progress=progress
         )
-    record = {
-        "command": " ".join(["python", *sys.argv]),
-        **describe_machine(Workspace(recipe)),
-        "search": searched,
-        "teacher_one_frame_repeated": still_top1,
-        "comparison": comparison.to_json(),
-        "recipe": recipe.model_dump(mode="json"),
-    }
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "real_motion.json").write_text(json.dumps(record, indent=2) + "\n")
+    save_record(
+        "real_motion",
+        {
+            "search": searched,
+            "teacher_one_frame_repeated": still_top1,
+            "comparison": comparison.to_json(),
+            "recipe": recipe.model_dump(mode="json"),
+        },
+        device=Workspace(recipe).device,
+    )
     table = as_markdown(comparison, still_top1, weights)
     (RESULTS / "real_motion.md").write_text(table)
     print(table)

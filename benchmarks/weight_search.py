@@ -10,12 +10,10 @@ value with the best mean wins; a tie goes to the smaller value. Interrupted, it 
 import argparse
 import json
 import statistics
-import sys
-from pathlib import Path
 
+from record import save_record
 from student_pool import train_students
 
-from featkd.cli.machine import describe_machine
 from featkd.cli.progress import show_progress
 from featkd.distillers import DistillerSpec
 from featkd.experiment import Workspace, represent, synthesize_dataset, train_teacher
@@ -29,8 +27,6 @@ GRID: dict[str, tuple[str, tuple[float, ...]]] = {
     "generative": ("attention_weight", (3.2, 10.0, 32.0, 100.0, 320.0)),
 }
 """Method to the weight that is searched and its five values."""
-
-RESULTS = Path(__file__).parent / "results"
 
 
 def with_candidates(
@@ -109,14 +105,7 @@ def main() -> None:
             num_processes=arguments.processes,
             progress=progress,
         )
-    record = {
-        "command": " ".join(["python", *sys.argv]),
-        **describe_machine(Workspace(recipe)),
-        "methods": report,
-    }
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"weight_search_{recipe.name}.json"
-    path.write_text(json.dumps(record, indent=2) + "\n")
+    path = save_record(f"weight_search_{recipe.name}", {"methods": report})
     print(json.dumps({m: r["chosen"] for m, r in report.items()}), f"-> {path}")
 
 

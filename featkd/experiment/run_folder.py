@@ -12,10 +12,17 @@ def is_finished(folder: Path, settings: str) -> bool:
     """Whether the run is complete, so that there is nothing to do.
 
     Raises:
-        UsageError: it is complete, but was made with other settings.
+        UsageError: it is complete, but was made with other settings, or it holds weights that were
+            put there by somebody.
     """
     summary = read_json(folder / "summary.json")
     if not summary:
+        weights = folder / "model.safetensors"
+        if weights.exists() and not (folder / "checkpoint.pt").exists():
+            raise UsageError(
+                f"{weights} was not trained here and would be overwritten; expected a folder "
+                "without weights, so use these as they are or move them away"
+            )
         return False
     if summary.get("settings") != settings:
         raise UsageError(

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from featkd.errors import ModelError
-from featkd.models.padding import pad_same
+from featkd.models.padding import pad_same, same_padding
 
 # Output channels (b0, b1a, b1b, b2a, b2b, b3) of every inception block.
 _MIXED: Mapping[str, tuple[int, int, int, int, int, int]] = MappingProxyType(
@@ -82,7 +82,11 @@ class ConvUnit(nn.Module):
 
 
 class MaxPool(nn.Module):
-    """Max pooling with SAME zero padding (inputs are rectified, so zeros never win wrongly)."""
+    """Max pooling with SAME padding.
+
+    Inputs are rectified, so it makes no difference whether zeros are padded, as in TensorFlow, or
+    nothing: the pool's own padding, with windows that may end outside, saves a padded copy.
+    """
 
     def __init__(self, kernel: tuple[int, int, int], stride: tuple[int, int, int]) -> None:
         super().__init__()
@@ -92,10 +96,11 @@ class MaxPool(nn.Module):
         self, x: Float[Tensor, "batch channels time height width"]
     ) -> Float[Tensor, "batch channels out_time out_height out_width"]:
         """Pool."""
-        if self.stride == (1, 1, 1):
-            padding = tuple(k // 2 for k in self.kernel)
-            return F.max_pool3d(x, self.kernel, self.stride, padding)
-        return F.max_pool3d(pad_same(x, self.kernel, self.stride), self.kernel, self.stride)
+        front = [
+            same_padding(size, kernel, stride)[0]
+            for size, kernel, stride in zip(x.shape[2:], self.kernel, self.stride, strict=True)
+        ]
+        return F.max_pool3d(x, self.kernel, self.stride, front, ceil_mode=True)
 
 
 class InceptionBlock(nn.Module):

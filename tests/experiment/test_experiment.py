@@ -26,6 +26,7 @@ from featkd.experiment import (
     middle_frame_repeated,
     represent,
     taps_to_extract,
+    train_teacher,
 )
 from featkd.recipes import load_recipe
 from featkd.types import TapSpec
@@ -172,6 +173,19 @@ def test_distill__a_finished_run_is_not_overwritten(
     distill(make_workspace(work), "kd", 0)
     with pytest.raises(UsageError, match="other settings"):
         distill(make_workspace(work, "distillers.kd.tau=2.0"), "kd", 0)
+
+
+def test_train__a_teacher_that_was_brought_along_is_not_overwritten(
+    tmp_path: Path, extracted: Path, make_workspace: MakeWorkspace
+) -> None:
+    workspace = make_workspace(tmp_path)
+    (tmp_path / "teacher").mkdir()
+    weights = tmp_path / "teacher" / "model.safetensors"
+    shutil.copy(extracted / "teacher" / "model.safetensors", weights)
+    content = weights.read_bytes()
+    with pytest.raises(UsageError, match="was not trained here"):
+        train_teacher(workspace)
+    assert weights.read_bytes() == content
 
 
 def test_distill__clips_with_failed_views_are_left_out(

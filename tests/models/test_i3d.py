@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from featkd.errors import ModelError
 from featkd.evaluation import measure_cost
 from featkd.models import I3D, LAST_LAYER, TEMPORAL_BLOCKS, ModelSpec, VideoClassifier
+from featkd.models.i3d import MaxPool
 from featkd.models.padding import pad_same, same_padding
 
 UCF_INPUT = (3, 64, 224, 224)
@@ -114,3 +115,24 @@ def test_classifier__hands_out_layers_and_attention() -> None:
 def test_classifier__unknown_layer_is_named() -> None:
     with pytest.raises(ModelError, match="'Mixed_9z' is not in the model"):
         VideoClassifier(ModelSpec(width=0.0625), 5, (3, 16, 32, 32), layers=("Mixed_9z",))
+
+
+@given(
+    st.tuples(*[st.integers(1, 9)] * 3),
+    st.sampled_from(
+        [
+            ((1, 3, 3), (1, 2, 2)),
+            ((3, 3, 3), (2, 2, 2)),
+            ((2, 2, 2), (2, 2, 2)),
+            ((3, 3, 3), (1, 1, 1)),
+            ((1, 3, 3), (1, 1, 1)),
+        ]
+    ),
+)
+def test_max_pool__equals_pooling_of_a_zero_padded_copy(
+    size: tuple[int, int, int], window: tuple[tuple[int, int, int], tuple[int, int, int]]
+) -> None:
+    kernel, stride = window
+    x = torch.rand(1, 2, *size, generator=torch.Generator().manual_seed(sum(size)))
+    expected = torch.nn.functional.max_pool3d(pad_same(x, kernel, stride), kernel, stride)
+    assert torch.equal(MaxPool(kernel, stride)(x), expected)
