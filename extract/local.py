@@ -207,8 +207,8 @@ class _Extraction:
     def _forward(self, batch: list[RenderedRow]) -> dict[str, np.ndarray]:
         clips = torch.stack([item.pixels for item in batch if item.pixels is not None])
         logits, features = self.teacher(clips)
-        named = {LOGITS_ARRAY: logits, **{f"features/{k}": v for k, v in features.items()}}
-        return {name: tensor.cpu().numpy() for name, tensor in named.items()}
+        named = {feature_array(tap): features[tap.key] for tap in self.teacher.taps}
+        return {k: v.cpu().numpy() for k, v in {LOGITS_ARRAY: logits, **named}.items()}
 
 
 def _not_finite(arrays: dict[str, np.ndarray], position: int) -> str | None:

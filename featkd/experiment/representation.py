@@ -7,7 +7,7 @@ import numpy as np
 from featkd.cache import ArraySpec, ZarrStore
 from featkd.cache.signal import attention_array, feature_array
 from featkd.experiment.frozen_modules import ModuleArguments, build_modules, save_frozen_modules
-from featkd.experiment.opened_cache import REPRESENTATION_LAYER, OpenedCache
+from featkd.experiment.opened_cache import REPRESENTATION_LAYER, TEACHER_LAYER, OpenedCache
 from featkd.experiment.run_folder import begin, finish, is_finished
 from featkd.experiment.teacher import FrozenTeacher
 from featkd.experiment.workspace import Workspace
@@ -49,7 +49,7 @@ def represent(workspace: Workspace, progress: Progress | None = None) -> bool:
     with ZarrStore.open_for_writing(workspace.cache_path) as store:
         opened = OpenedCache(workspace, store, teacher)
         tap = TapSpec(spec.layer, "full")
-        layer = store.layers()["teacher"]
+        layer = store.layers()[TEACHER_LAYER]
         channels, num_steps, height, width = layer.array(feature_array(tap)).shape
         arguments = ModuleArguments(
             layer=spec.layer,
@@ -103,7 +103,7 @@ def _write_attention(
     progress: Progress,
 ) -> None:
     store = opened.store
-    channels, num_steps, _, _ = store.layers()["teacher"].array(feature_array(tap)).shape
+    channels, num_steps, _, _ = store.layers()[TEACHER_LAYER].array(feature_array(tap)).shape
     name = attention_array(tap.layer)
     spec = ArraySpec(name=name, shape=(channels, num_steps), dtype=workspace.recipe.extract.dtype)
     store.add_layer(REPRESENTATION_LAYER, [spec], {"settings": settings})

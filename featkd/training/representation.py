@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from featkd.cache import CacheStore
+from featkd.cache.signal import feature_array
 from featkd.models import LAST_LAYER
 from featkd.models.i3d import LogitsHead
 from featkd.representation import CVAE, attended_feature, cross_entropy, cvae_loss
@@ -23,7 +24,7 @@ from featkd.representation.attention import PaperAttentionHead, ReleasedAttentio
 from featkd.training.loop import Run, train
 from featkd.training.optimiser import Optimiser, OptimiserSpec
 from featkd.training.views import epoch_pairs
-from featkd.types import Progress, Spec
+from featkd.types import Progress, Spec, TapSpec
 
 
 class RepresentationSpec(Spec):
@@ -162,7 +163,7 @@ class RepresentationTraining:
             )
 
     def _update(self, batch: _Rows, epoch: int) -> tuple[Mapping[str, float], int]:
-        name = f"features/{self.spec.layer}.full"
+        name = feature_array(TapSpec(self.spec.layer, "full"))
         features = self.store.read_rows(name, batch.rows).to(self.device).float()
         labels = batch.labels.to(self.device)
         modules, spec = self.modules, self.spec
