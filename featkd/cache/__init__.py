@@ -1,14 +1,21 @@
 """The cache: what the teacher saw, in parts that are whole or absent."""
 
+from featkd.cache.codec_error import CodecError
+from featkd.cache.codec_error import merge as merge_codec_errors
+from featkd.cache.commit import Commit, FileDigest
 from featkd.cache.fingerprint import (
     Fingerprint,
     FingerprintValue,
     Mismatch,
     compare,
+    refuse_mismatches,
     require_match,
     sha256_of_state_dict,
 )
+from featkd.cache.folder_store import FolderStore
 from featkd.cache.memory_store import MemoryStore
+from featkd.cache.number_format import stored_arrays
+from featkd.cache.part_layout import PartLayout
 from featkd.cache.row_table import ROW_COLUMNS
 from featkd.cache.signal import (
     LOGITS_ARRAY,
@@ -21,38 +28,48 @@ from featkd.cache.signal import (
 from featkd.cache.spec import (
     DEFAULT_PART_ROWS,
     FORMAT,
+    INTEGER_DTYPES,
     ArraySpec,
+    Backend,
     CacheHeader,
-    Commit,
+    Compression,
+    FeatureDtype,
     LayerSpec,
-    ShardDigest,
 )
 from featkd.cache.store import CacheStore, SavedModule
-from featkd.cache.zarr_store import ZarrStore
 
 __all__ = [
     "DEFAULT_PART_ROWS",
     "FORMAT",
+    "INTEGER_DTYPES",
     "LOGITS_ARRAY",
     "ROW_COLUMNS",
     "ArraySpec",
+    "Backend",
     "CacheHeader",
     "CacheStore",
     "CachedSignal",
+    "CodecError",
     "Commit",
+    "Compression",
+    "FeatureDtype",
+    "FileDigest",
     "Fingerprint",
     "FingerprintValue",
+    "FolderStore",
     "LayerSpec",
     "MemoryStore",
     "Mismatch",
+    "PartLayout",
     "SavedModule",
-    "ShardDigest",
     "SignalRequest",
     "SignalSource",
-    "ZarrStore",
     "attention_array",
     "compare",
     "feature_array",
+    "merge_codec_errors",
+    "refuse_mismatches",
     "require_match",
     "sha256_of_state_dict",
+    "stored_arrays",
 ]

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from featkd.cache.spec import Commit
-from featkd.durable import make_folder, replace_file
+from featkd.cache.commit import Commit
+from featkd.cache.part_layout import PartLayout
+from featkd.cache.sealed_json import seal, unseal
+from featkd.durable import make_folder, replace_file, sync_folder
 from featkd.errors import CacheError
 
 _RECORD = re.compile(r"(\d{6,})\.json")
@@ -16,72 +18,82 @@ _RECORD = re.compile(r"(\d{6,})\.json")
 class CommitLog:
     """The commit records of one layer.
 
-    Records never change once written, so each is read once. What is not known yet is looked for
-    again at every call, so that a reader sees what a writer has committed meanwhile.
+    A record is read once. What is not known yet is looked for again at every call, so that a
+    reader sees what a writer has committed meanwhile.
 
     Args:
         folder: where the records lie; need not exist yet.
         layer: name of the layer.
-        num_rows: rows of the cache.
-        part_rows: rows of a part.
     """
 
-    def __init__(self, folder: Path, *, layer: str, num_rows: int, part_rows: int) -> None:
+    def __init__(self, folder: Path, *, layer: str) -> None:
         self._folder = folder
         self._layer = layer
-        self._num_rows = num_rows
-        self._part_rows = part_rows
         self._known: dict[int, Commit] = {}
 
-    def find(self, part: int) -> Commit | None:
+    def find(self, part: int, layout: PartLayout) -> Commit | None:
         """The record of a part, or None where there is none now.
 
         Raises:
             CacheError: the record is damaged.
         """
         if part not in self._known:
-            path = self._path(part)
+            path = self.path(part)
             try:
                 content = path.read_bytes()
             except FileNotFoundError:
                 return None
             except OSError as error:
                 raise CacheError(f"{path} cannot be read: {error}") from error
-            self._known[part] = self._parse(path, part, content)
+            self._known[part] = self._parse(path, part, content, layout)
         return self._known[part]
 
-    def scan(self) -> Mapping[int, Commit]:
-        """Every record there is now, by part. Unfinished temporary files are passed over.
+    def parts(self) -> set[int]:
+        """Parts that have a record now. Unfinished temporary files are passed over."""
+        if not self._folder.is_dir():
+            return set()
+        names = (_RECORD.fullmatch(path.name) for path in self._folder.iterdir())
+        return {int(match[1]) for match in names if match}
+
+    def scan(self, layout: PartLayout) -> Mapping[int, Commit]:
+        """Every record there is now, by part.
 
         Raises:
             CacheError: a record is damaged.
         """
-        if self._folder.is_dir():
-            for path in self._folder.iterdir():
-                if match := _RECORD.fullmatch(path.name):
-                    self.find(int(match[1]))
+        for part in self.parts():
+            self.find(part, layout)
         return dict(self._known)
 
     def append(self, commit: Commit) -> None:
         """Write a record."""
         make_folder(self._folder)
-        replace_file(self._path(commit.part), commit.model_dump_json(indent=1).encode())
+        replace_file(self.path(commit.part), seal(commit.model_dump(mode="json")))
         self._known[commit.part] = commit
 
-    def _path(self, part: int) -> Path:
+    def remove(self, part: int) -> None:
+        """Take a record back: from now on the part does not exist."""
+        self._known.pop(part, None)
+        self.path(part).unlink(missing_ok=True)
+        sync_folder(self._folder)
+
+    def path(self, part: int) -> Path:
+        """File of a part's record."""
         return self._folder / f"{part:06d}.json"
 
-    def _parse(self, path: Path, part: int, content: bytes) -> Commit:
-        remedy = "delete this file and run the command that writes the layer again"
+    def _parse(self, path: Path, part: int, content: bytes, layout: PartLayout) -> Commit:
+        remedy = "run featkd cache repair, which writes this part again"
         try:
-            commit = Commit.model_validate_json(content)
+            commit = Commit.model_validate(unseal(content))
         except ValidationError as error:
             first = error.errors()[0]
             raise CacheError(
                 f"commit record {path} is damaged: {first['msg']}; {remedy}"
             ) from error
-        start = part * self._part_rows
-        expected = (self._layer, part, start, min(start + self._part_rows, self._num_rows))
+        except ValueError as error:
+            raise CacheError(f"commit record {path} is damaged: {error}; {remedy}") from error
+        rows = layout.part_range(part)
+        expected = (self._layer, part, rows.start, rows.stop)
         found = (commit.layer, commit.part, commit.start_row, commit.stop_row)
         if found != expected:
             raise CacheError(

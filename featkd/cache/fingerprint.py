@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +17,9 @@ Fingerprint = Mapping[str, FingerprintValue]
 
 ABSENT = "(absent)"
 _NUM_FIELDS_SPELT_OUT = 3
+_REMEDIES = dict.fromkeys(
+    ("teacher.taps", "views.num_views"), "what is missing is added by: featkd extract"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +57,18 @@ def require_match(cached: Fingerprint, expected: Fingerprint, *, cache: str) -> 
         cache: where the fingerprint was found, for the message.
 
     Raises:
-        FingerprintError: they differ. The message spells out three fields with both values and
-            names the rest.
+        FingerprintError: they differ.
     """
-    mismatches = compare(cached, expected)
+    refuse_mismatches(compare(cached, expected), cache=cache)
+
+
+def refuse_mismatches(mismatches: Sequence[Mismatch], *, cache: str) -> None:
+    """Refuse a cache for what differs; do nothing where nothing does.
+
+    Raises:
+        FingerprintError: there are mismatches. The message spells out three fields with both
+            values and names the rest.
+    """
     if not mismatches:
         return
     spelt_out = "; ".join(
@@ -67,7 +78,9 @@ def require_match(cached: Fingerprint, expected: Fingerprint, *, cache: str) -> 
     rest = mismatches[_NUM_FIELDS_SPELT_OUT:]
     if rest:
         spelt_out += f"; and {len(rest)} more: {', '.join(item.field for item in rest)}"
-    raise FingerprintError(f"{cache} does not fit: {spelt_out}")
+    remedies = {item.field: _REMEDIES[item.field] for item in mismatches if item.field in _REMEDIES}
+    advice = "".join(f"; {remedy}" for remedy in dict.fromkeys(remedies.values()))
+    raise FingerprintError(f"{cache} does not fit: {spelt_out}{advice}")
 
 
 def sha256_of_state_dict(state_dict: Mapping[str, Tensor]) -> str:

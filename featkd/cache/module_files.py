@@ -1,7 +1,6 @@
 """Frozen modules beside a cache: weights as safetensors, constructor arguments as JSON."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from featkd.cache.sealed_json import seal, unseal
 from featkd.cache.store import SavedModule
 from featkd.durable import make_folder, replace_file
 from featkd.errors import CacheError
@@ -24,10 +24,11 @@ def write_module(
     # Tied weights share storage, which safetensors refuses.
     weights = {key: value.detach().cpu().clone().contiguous() for key, value in state_dict.items()}
     content = safetensors.torch.save(weights)
-    description = {"arguments": dict(arguments), "sha256": hashlib.sha256(content).hexdigest()}
+    digest = hashlib.sha256(content).hexdigest()
+    description = {"arguments": dict(arguments), "weights_sha256": digest}
     make_folder(folder)
     replace_file(folder / f"{name}.safetensors", content)
-    replace_file(folder / f"{name}.json", json.dumps(description, indent=1).encode())
+    replace_file(folder / f"{name}.json", seal(description))
 
 
 def read_module(folder: Path, name: str) -> SavedModule:
@@ -40,8 +41,8 @@ def read_module(folder: Path, name: str) -> SavedModule:
     description_path = folder / f"{name}.json"
     try:
         content = weights_path.read_bytes()
-        description = json.loads(description_path.read_bytes())
-        if hashlib.sha256(content).hexdigest() != description["sha256"]:
+        description = unseal(description_path.read_bytes())
+        if hashlib.sha256(content).hexdigest() != description["weights_sha256"]:
             raise CacheError(
                 f"{weights_path} is not the file that {description_path} describes; "
                 "save the module again: run featkd represent"

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from featkd.cache.spec import LayerSpec
+from featkd.cache.number_format import representable
+from featkd.cache.spec import INTEGER_DTYPES, ArraySpec, LayerSpec
 from featkd.errors import CacheError
 
 
@@ -37,7 +38,7 @@ def check_part(
     for array in spec.arrays:
         value = arrays[array.name]
         expected = (len(rows), *array.shape)
-        if value.shape != expected or value.dtype != np.dtype(array.dtype):
+        if value.shape != expected or not _may_hold(array, value.dtype):
             raise CacheError(
                 f"array {array.name!r} of rows {rows.start} to {rows.stop - 1} is "
                 f"{value.dtype} {value.shape}; expected {array.dtype} {expected}"
@@ -48,6 +49,36 @@ def check_part(
                 f"row {row} is reported as failed in a part of layer {layer!r} "
                 f"that holds rows {rows.start} to {rows.stop - 1}"
             )
+
+
+def _may_hold(array: ArraySpec, dtype: np.dtype) -> bool:
+    """Whether an array takes such numbers: integers as they are, floats of any width."""
+    if array.dtype in INTEGER_DTYPES:
+        return dtype == np.dtype(array.dtype)
+    return dtype.kind == "f"
+
+
+def check_representable(
+    spec: LayerSpec,
+    rows: range,
+    arrays: Mapping[str, np.ndarray],
+    failures: Mapping[int, str],
+) -> None:
+    """Check that every row that has data is finite in its array's number format.
+
+    Raises:
+        CacheError: one is not; names it.
+    """
+    for array in spec.arrays:
+        if array.dtype in INTEGER_DTYPES:
+            continue
+        for position in np.flatnonzero(~representable(array, arrays[array.name])):
+            row = rows[int(position)]
+            if row not in failures:
+                raise CacheError(
+                    f"row {row} of array {array.name!r} is NaN, infinite or beyond the range of "
+                    f"{array.dtype}; expected finite numbers"
+                )
 
 
 def blank_failed_rows(

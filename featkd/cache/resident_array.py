@@ -1,52 +1,50 @@
 """Small arrays in memory: read once, part by part, then served without touching the disk."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from threading import Lock
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from featkd.cache.spec import ArraySpec
+from featkd.cache.array_files import ArrayFiles
+from featkd.cache.part_layout import PartLayout
+from featkd.cache.spec import StoredArray
 
 
 class ResidentArray:
     """An array of a cache of which the parts read so far are in memory.
 
     Args:
-        spec: the array.
-        num_rows: rows of the cache.
-        part_rows: rows of a part.
+        array: the array.
+        layout: how its rows are numbered.
+        files: reads what is not in memory yet.
     """
 
-    def __init__(self, spec: ArraySpec, *, num_rows: int, part_rows: int) -> None:
+    def __init__(self, array: StoredArray, layout: PartLayout, files: ArrayFiles) -> None:
         # Pages that no part has been read into cost nothing yet.
-        self._values = np.empty((num_rows, *spec.shape), dtype=spec.dtype)
-        self._part_rows = part_rows
+        self._values = np.empty((layout.capacity, *array.shape), dtype=array.dtype)
+        self._array = array
+        self._layout = layout
+        self._files = files
         self._parts: set[int] = set()
+        self._lock = Lock()
 
-    def take(
-        self,
-        rows: Sequence[int],
-        lock: Lock,
-        read_into: Callable[[Sequence[int], np.ndarray], None],
-    ) -> Tensor:
+    def take(self, rows: Sequence[int]) -> np.ndarray:
         """Copy rows out, reading the parts that are not in memory yet.
 
         Args:
             rows: rows of committed parts, in any order.
-            lock: of this process; keeps threads from reading the same part twice.
-            read_into: reads rows into a target.
 
         Returns:
             (len(rows), ...), in the order of ``rows``.
+
+        Raises:
+            OSError, ValueError: the data are damaged.
         """
-        parts = {row // self._part_rows for row in rows}
+        parts = {self._layout.part_of(row) for row in rows}
         if not parts <= self._parts:
-            with lock:
+            with self._lock:
                 for part in sorted(parts - self._parts):
-                    start = part * self._part_rows
-                    target = self._values[start : start + self._part_rows]
-                    read_into(range(start, start + len(target)), target)
+                    span = self._layout.part_range(part)
+                    self._files.read_rows(self._array, span, self._values[span.start : span.stop])
                     self._parts.add(part)
-        return torch.from_numpy(self._values[list(rows)])
+        return self._values[list(rows)]

@@ -1,6 +1,8 @@
 """The sample table of a cache: which video and view every row holds."""
 
-import io
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -39,18 +41,23 @@ def check_row_table(rows: pd.DataFrame) -> None:
 
 def encode_row_table(rows: pd.DataFrame) -> bytes:
     """Write a sample table as Parquet."""
-    buffer = io.BytesIO()
+    buffer = BytesIO()
     rows.reset_index(drop=True).to_parquet(buffer, engine="pyarrow")
     return buffer.getvalue()
 
 
-def decode_row_table(content: bytes) -> pd.DataFrame:
+def decode_row_table(source: Path | BytesIO, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Read a sample table back; sequences come back as NumPy arrays.
 
+    Args:
+        source: a file of Parquet, or its content.
+        columns: which columns; all where none is named.
+
     Raises:
-        CacheError: the content is not Parquet.
+        CacheError: it is not Parquet, or lacks a column.
     """
     try:
-        return pd.read_parquet(io.BytesIO(content), engine="pyarrow")
-    except (ValueError, OSError) as error:
-        raise CacheError(f"the sample table cannot be read: {error}") from error
+        names = list(columns) if columns is not None else None
+        return pd.read_parquet(source, engine="pyarrow", columns=names)
+    except (ValueError, OSError, KeyError) as error:
+        raise CacheError(f"the sample table {source} cannot be read: {error}") from error

@@ -1,6 +1,7 @@
 """What a cache says about itself: its arrays, layers, commit records and header."""
 
 import re
+from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
@@ -9,10 +10,28 @@ from pydantic import Field, field_validator
 from featkd.cache.fingerprint import FingerprintValue
 from featkd.types import Spec
 
-FORMAT: Final = "featkd-cache/1"
+FORMAT: Final = "featkd-cache/2"
 DEFAULT_PART_ROWS = 64
 
-ArrayDtype = Literal["float16", "float32", "float64", "uint8", "uint32", "int32", "int64"]
+FeatureDtype = Literal[
+    "float32", "float16", "bfloat16", "scaled_uint8", "float8_e4m3", "float8_e5m2"
+]
+"""Number formats that features can be kept in; see `featkd.cache.number_format`."""
+
+ArrayDtype = Literal[
+    "float32", "float16", "bfloat16", "scaled_uint8", "float8_e4m3", "float8_e5m2",
+    "float64", "uint8", "uint32", "int32", "int64",
+]  # fmt: skip
+"""Number formats of arrays."""
+
+INTEGER_DTYPES: Final = frozenset({"uint8", "uint32", "int32", "int64"})
+"""The number formats that keep integers, as they are."""
+
+Compression = Literal["zstd", "lz4", "gzip", "none"]
+"""Lossless compression of chunks. A backend says what it makes of each name."""
+
+Backend = Literal["zarr", "hdf5"]
+"""What the arrays of a cache on disk are stored in."""
 
 # Names become folders and nodes of a Zarr hierarchy, which reserves those that begin with "__".
 _NAME = re.compile(r"(?!\.|__)[A-Za-z0-9_.\-]+")
@@ -40,6 +59,9 @@ class ArraySpec(Spec):
     shape: tuple[int, ...]
     """Shape of one row's entry; () for a scalar."""
     dtype: ArrayDtype
+    """Number format."""
+    compression: Compression = "zstd"
+    """Of what is stored."""
 
     @field_validator("name")
     @classmethod
@@ -55,6 +77,23 @@ class ArraySpec(Spec):
             raise ValueError(f"shape is {shape}; expected sizes of at least 1")
         return shape
 
+
+@dataclass(frozen=True, slots=True)
+class StoredArray:
+    """An array as a backend holds it: plain numbers, one entry per row.
+
+    Attributes:
+        name: path-like, unique in the cache.
+        shape: of one row's entry.
+        dtype: NumPy's name of the number type.
+        compression: of its chunks.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    compression: Compression
+
     @property
     def row_bytes(self) -> int:
         """Bytes of one row's entry, before compression."""
@@ -64,7 +103,7 @@ class ArraySpec(Spec):
 class LayerSpec(Spec):
     """Arrays that are written together, and what they were made from."""
 
-    arrays: tuple[ArraySpec, ...] = Field(min_length=1)
+    arrays: tuple[ArraySpec, ...]
     fingerprint: dict[str, FingerprintValue]
 
     def array(self, name: str) -> ArraySpec:
@@ -75,35 +114,18 @@ class LayerSpec(Spec):
         raise KeyError(name)
 
 
-class ShardDigest(Spec):
-    """Size and SHA-256 of the stored bytes of one array's share of a part."""
+class RowBlock(Spec):
+    """Rows that were added together, and the digest of the file that describes them."""
 
+    num_rows: int = Field(ge=1)
     sha256: str
-    num_bytes: int
-
-
-class Commit(Spec):
-    """The record that makes a written part count.
-
-    Rows are in [start_row, stop_row). ``failures`` maps a row to the reason why it has no data;
-    every other row is ok. ``shards`` maps an array to the digest of its shard, ``seconds`` a stage
-    of the work to the time it took.
-    """
-
-    format: Literal["featkd-cache/1"] = FORMAT
-    layer: str
-    part: int
-    start_row: int
-    stop_row: int
-    failures: dict[int, str]
-    shards: dict[str, ShardDigest]
-    seconds: dict[str, float]
 
 
 class CacheHeader(Spec):
     """The file ``featkd.json`` of a cache."""
 
-    format: Literal["featkd-cache/1"] = FORMAT
-    num_rows: int = Field(ge=1)
+    format: Literal["featkd-cache/2"] = FORMAT
+    backend: Backend
     part_rows: int = Field(ge=1)
+    blocks: tuple[RowBlock, ...] = Field(min_length=1)
     layers: dict[str, LayerSpec] = Field(default_factory=dict)

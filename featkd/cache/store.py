@@ -2,8 +2,9 @@
 
 A cache holds R rows (one per video and view), cut into parts of ``part_rows``. A *layer* is a named
 set of arrays that are written together, with its own fingerprint and its own commits: ``teacher``
-is written by extraction, later work adds layers over the same rows. A part of a layer exists from
-the moment its commit record does, whole or not at all, and never changes afterwards.
+is written by extraction, later work adds layers over the same rows, or rows to every layer. A part
+of a layer exists from the moment its commit record does, whole or not at all, and never changes
+afterwards; it can only be retracted, and then be written again.
 """
 
 import json
@@ -16,12 +17,20 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
+from featkd.cache.codec_error import CodecError, measure_codec_error
+from featkd.cache.commit import Commit, FileDigest
 from featkd.cache.fingerprint import Fingerprint, require_match
-from featkd.cache.part import blank_failed_rows, check_part
-from featkd.cache.spec import ArraySpec, Commit, LayerSpec, ShardDigest, check_name
+from featkd.cache.number_format import decode, encode, stored_arrays
+from featkd.cache.part import blank_failed_rows, check_part, check_representable
+from featkd.cache.part_layout import PartLayout
+from featkd.cache.row_table import check_row_table
+from featkd.cache.spec import ArraySpec, LayerSpec, StoredArray, check_name
 from featkd.errors import CacheError, CacheIncompleteError
 
 Store = TypeVar("Store", bound="CacheStore")
+
+_ROWS_MEASURED = 4
+"""Rows of a part from which the error of its number formats is measured."""
 
 
 class SavedModule(NamedTuple):
@@ -39,19 +48,27 @@ class CacheStore(ABC):
 
     Args:
         location: where the cache is, for messages.
-        num_rows: rows of the sample table.
-        part_rows: rows of a part; the last part may have fewer.
+        layout: how its rows are numbered and cut into parts.
     """
 
-    def __init__(self, *, location: str, num_rows: int, part_rows: int) -> None:
+    def __init__(self, *, location: str, layout: PartLayout) -> None:
         self.location = location
-        self.num_rows = num_rows
-        self.part_rows = part_rows
+        self.layout = layout
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of the sample table."""
+        return self.layout.num_rows
+
+    @property
+    def part_rows(self) -> int:
+        """Rows of a part; the last part of a block may have fewer."""
+        return self.layout.part_rows
 
     @property
     def num_parts(self) -> int:
         """How many parts the rows make."""
-        return -(-self.num_rows // self.part_rows)
+        return self.layout.num_parts
 
     def part_range(self, part: int) -> range:
         """Rows of a part.
@@ -59,17 +76,45 @@ class CacheStore(ABC):
         Raises:
             CacheError: there is no such part.
         """
-        if not 0 <= part < self.num_parts:
-            raise CacheError(
-                f"part {part} does not exist in {self.location}; expected 0 to {self.num_parts - 1}"
-            )
-        start = part * self.part_rows
-        return range(start, min(start + self.part_rows, self.num_rows))
+        try:
+            return self.layout.part_range(part)
+        except CacheError as error:
+            raise CacheError(f"{self.location}: {error}") from error
 
     @property
-    @abstractmethod
     def rows(self) -> pd.DataFrame:
-        """The sample table: the columns of `ROW_COLUMNS` and whatever else creation was given."""
+        """The sample table: the columns of `ROW_COLUMNS` and whatever else creation was given.
+
+        The column ``row`` has the number of each row: 0, 1, 2 and so on, with a gap where rows
+        were added later.
+
+        Raises:
+            CacheError: the table is damaged.
+        """
+        return self.row_columns()
+
+    @abstractmethod
+    def row_columns(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Some columns of the sample table, in the order of its rows; all where none is named.
+
+        Raises:
+            CacheError: the table is damaged or has no such column.
+        """
+
+    def add_rows(self, rows: pd.DataFrame) -> None:
+        """Add rows behind those there are, in parts of their own that no layer has written yet.
+
+        Args:
+            rows: a sample table; its column ``row`` counts from 0 and is renumbered.
+
+        Raises:
+            CacheError: it is not a sample table, or the cache was opened for reading.
+            StorageFullError: the disk is full.
+        """
+        check_row_table(rows)
+        layout = self.layout.with_block(len(rows))
+        self._add_rows(rows.assign(row=layout.row_numbers()[self.num_rows :]), layout)
+        self.layout = layout
 
     @abstractmethod
     def layers(self) -> Mapping[str, LayerSpec]:
@@ -102,6 +147,31 @@ class CacheStore(ABC):
                 raise CacheError(f"{self.location} already has an array {array.name!r}")
             taken.append(array.name)
         self._create_layer(name, wanted)
+
+    def remove_arrays(self, names: Sequence[str]) -> None:
+        """Delete arrays; a layer that has none left is deleted too.
+
+        Raises:
+            CacheError: there is no such array, or the cache was opened for reading.
+        """
+        for name in names:
+            self._array(name)
+        layers = {}
+        for layer_name, layer in self.layers().items():
+            kept = tuple(array for array in layer.arrays if array.name not in names)
+            if kept:
+                layers[layer_name] = layer.model_copy(update={"arrays": kept})
+        self._replace_layers(layers)
+
+    def retract_part(self, layer: str, part: int) -> None:
+        """Take a part's commit back, so that it can be written again.
+
+        Raises:
+            CacheError: there is no such layer or part, or the cache was opened for reading.
+        """
+        self._layer(layer)
+        self.part_range(part)
+        self._remove_commit(layer, part)
 
     def committed_parts(self, layer: str) -> set[int]:
         """Parts of a layer that are wholly written.
@@ -157,17 +227,55 @@ class CacheStore(ABC):
 
         Raises:
             CacheError: unknown layer or part, the part is already committed, arrays that do not
-                fit the layer, or the cache was opened for reading.
+                fit the layer, numbers that its number formats cannot hold, or the cache was opened
+                for reading.
             StorageFullError: the disk is full. Nothing that was committed is touched.
         """
         spec = self._layer(layer)
         rows = self.part_range(part)
-        if self._find_commit(layer, part) is not None:
-            raise CacheError(
-                f"part {part} of layer {layer!r} is already committed in {self.location}"
-            )
+        self._require_absent(layer, part)
         check_part(layer, spec, rows, arrays, failures)
-        shards = self._write_shards(part, blank_failed_rows(arrays, rows, failures))
+        check_representable(spec, rows, arrays, failures)
+        stored: dict[str, np.ndarray] = {}
+        for array in spec.arrays:
+            stored |= encode(array, arrays[array.name])
+        errors = {
+            array.name: _measure(array, arrays[array.name], rows, failures)
+            for array in spec.arrays
+            if np.dtype(arrays[array.name].dtype).kind == "f"
+        }
+        self.write_stored_part(layer, part, stored, failures, seconds, errors)
+
+    def write_stored_part(
+        self,
+        layer: str,
+        part: int,
+        stored: Mapping[str, np.ndarray],
+        failures: Mapping[int, str],
+        seconds: Mapping[str, float],
+        codec_errors: Mapping[str, CodecError],
+    ) -> None:
+        """Write and commit a part whose values are encoded already, as from another cache.
+
+        Args:
+            layer: its name.
+            part: its index.
+            stored: by name, every array of `stored_arrays` of the layer's arrays.
+            failures: as in `write_part`.
+            seconds: as in `write_part`.
+            codec_errors: what the number formats did, by array, for the record.
+
+        Raises:
+            CacheError: unknown layer or part, the part is already committed, or the cache was
+                opened for reading.
+            StorageFullError: the disk is full. Nothing that was committed is touched.
+        """
+        spec = self._layer(layer)
+        rows = self.part_range(part)
+        self._require_absent(layer, part)
+        arrays = [array for member in spec.arrays for array in stored_arrays(member)]
+        blanked = blank_failed_rows(stored, rows, failures)
+        files = self._write_files(part, {array: blanked[array.name] for array in arrays})
         self._write_commit(
             Commit(
                 layer=layer,
@@ -175,35 +283,49 @@ class CacheStore(ABC):
                 start_row=rows.start,
                 stop_row=rows.stop,
                 failures=dict(failures),
-                shards=shards,
+                files=files,
                 seconds=dict(seconds),
+                codec_errors=dict(codec_errors),
             )
         )
+
+    def read_stored(self, array_name: str, rows: Sequence[int]) -> dict[str, np.ndarray]:
+        """What is stored of some rows, encoded; rows without data are blank.
+
+        Returns:
+            By the names of `stored_arrays`, (len(rows), ...) each.
+
+        Raises:
+            CacheError: unknown array or row, or damaged data.
+            CacheIncompleteError: a row is not committed yet.
+        """
+        layer, spec = self._array(array_name)
+        commits = self._commits_of(layer, rows)
+        return {array.name: self._read_parts(commits, array, rows) for array in stored_arrays(spec)}
 
     def read_rows(self, array_name: str, rows: Sequence[int]) -> Tensor:
         """Read rows of an array, in the order asked for; a row may be asked for twice.
 
         Returns:
-            (len(rows), ...) in the array's dtype, the caller's to change.
+            (len(rows), ...), the caller's to change, in numbers that torch computes with; see
+            `featkd.cache.number_format.decode`.
 
         Raises:
             CacheError: unknown array, a row out of range, a failed row, or damaged data.
             CacheIncompleteError: a row is not committed yet.
         """
         layer, spec = self._array(array_name)
+        commits = self._commits_of(layer, rows)
         for row in rows:
-            if not 0 <= row < self.num_rows:
+            reason = commits[self.layout.part_of(row)].failures.get(row)
+            if reason is not None:
                 raise CacheError(
-                    f"row {row} does not exist in {self.location}; "
-                    f"expected 0 to {self.num_rows - 1}"
+                    f"row {row} of layer {layer!r} in {self.location} has no data: {reason}"
                 )
-            commit = self._require_commit(layer, row // self.part_rows, row)
-            if row in commit.failures:
-                raise CacheError(
-                    f"row {row} of layer {layer!r} in {self.location} has no data: "
-                    f"{commit.failures[row]}"
-                )
-        return self._read(layer, spec, rows)
+        stored = {
+            array.name: self._read_parts(commits, array, rows) for array in stored_arrays(spec)
+        }
+        return decode(spec, stored)
 
     def save_module(
         self, name: str, state_dict: Mapping[str, Tensor], arguments: Mapping[str, object]
@@ -260,6 +382,14 @@ class CacheStore(ABC):
         """Make room for the arrays of a new layer, then record it."""
 
     @abstractmethod
+    def _replace_layers(self, layers: Mapping[str, LayerSpec]) -> None:
+        """Record that these are all layers, then delete the arrays that none of them names."""
+
+    @abstractmethod
+    def _add_rows(self, rows: pd.DataFrame, layout: PartLayout) -> None:
+        """Store a further block of the sample table, and adopt the layout."""
+
+    @abstractmethod
     def _commits(self, layer: str) -> Mapping[int, Commit]:
         """Every commit record of a layer by part, as of now."""
 
@@ -268,12 +398,18 @@ class CacheStore(ABC):
         """The commit record of a part, or None where there is none now."""
 
     @abstractmethod
-    def _write_shards(self, part: int, arrays: Mapping[str, np.ndarray]) -> dict[str, ShardDigest]:
+    def _write_files(
+        self, part: int, arrays: Mapping[StoredArray, np.ndarray]
+    ) -> dict[str, FileDigest]:
         """Store a part of some arrays so that it survives a crash, and digest what was stored."""
 
     @abstractmethod
     def _write_commit(self, commit: Commit) -> None:
         """Store a commit record, whole or not at all."""
+
+    @abstractmethod
+    def _remove_commit(self, layer: str, part: int) -> None:
+        """Delete a commit record, damaged or not; do nothing where there is none."""
 
     @abstractmethod
     def _write_module(
@@ -282,8 +418,34 @@ class CacheStore(ABC):
         """Store a module, whole or not at all."""
 
     @abstractmethod
-    def _read(self, layer: str, array: ArraySpec, rows: Sequence[int]) -> Tensor:
-        """Read rows that are known to be committed and not failed."""
+    def _read_parts(
+        self, commits: Mapping[int, Commit], array: StoredArray, rows: Sequence[int]
+    ) -> np.ndarray:
+        """Read rows, (len(rows), ...); ``commits`` has the record of every part they lie in."""
+
+    def _commits_of(self, layer: str, rows: Sequence[int]) -> dict[int, Commit]:
+        """The commit records of the parts that rows lie in."""
+        commits: dict[int, Commit] = {}
+        for row in rows:
+            part = self.layout.part_of(row)
+            if part not in commits:
+                if row < 0 or not self.layout.has_row(row):
+                    raise self._no_such_row(row)
+                commits[part] = self._require_commit(layer, part, row)
+            if not commits[part].start_row <= row < commits[part].stop_row:
+                raise self._no_such_row(row)
+        return commits
+
+    def _require_absent(self, layer: str, part: int) -> None:
+        if self._find_commit(layer, part) is not None:
+            raise CacheError(
+                f"part {part} of layer {layer!r} is already committed in {self.location}"
+            )
+
+    def _no_such_row(self, row: int) -> CacheError:
+        return CacheError(
+            f"row {row} does not exist in {self.location}; expected 0 to {self.layout.capacity - 1}"
+        )
 
     def _layer(self, name: str) -> LayerSpec:
         layers = self.layers()
@@ -324,3 +486,11 @@ def _check_name(name: str, what: str) -> None:
 
 def _describe(arrays: Sequence[ArraySpec]) -> str:
     return ", ".join(f"{array.name} {array.dtype}{list(array.shape)}" for array in arrays)
+
+
+def _measure(
+    spec: ArraySpec, values: np.ndarray, rows: range, failures: Mapping[int, str]
+) -> CodecError:
+    """The error of a number format, from the first rows that have data."""
+    ok = [row - rows.start for row in rows if row not in failures][:_ROWS_MEASURED]
+    return measure_codec_error(spec, values[ok])

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from featkd.cache import ArraySpec, ZarrStore
+from featkd.cache import ArraySpec, FolderStore
+from featkd.cache.zarr_files import ZarrFiles
 from featkd.errors import CacheError, StorageFullError
 
 NUM_PARTS = 16
@@ -21,10 +22,10 @@ WRITE_ALL = f"""
 import sys
 from pathlib import Path
 import numpy as np
-from featkd.cache import ZarrStore
+from featkd.cache import FolderStore
 from featkd.errors import StorageFullError
 
-store = ZarrStore.open_for_writing(Path(sys.argv[1]))
+store = FolderStore.open_for_writing(Path(sys.argv[1]))
 print("writing", flush=True)
 for part in range(store.num_parts):
     values = np.random.default_rng(part).normal(size=(4, 64, 8, 8)).astype(np.float16)
@@ -40,7 +41,7 @@ def part_values(part: int) -> np.ndarray:
     return np.random.default_rng(part).normal(size=(PART_ROWS, *SPEC.shape)).astype(np.float16)
 
 
-def write(store: ZarrStore, part: int) -> None:
+def write(store: FolderStore, part: int) -> None:
     store.write_part("teacher", part, {SPEC.name: part_values(part)}, {}, {})
 
 
@@ -53,7 +54,7 @@ def shards(path: Path) -> dict[str, tuple[int, int]]:
 
 def resume(path: Path) -> set[int]:
     """Write what is missing, check everything, and return the parts that were there already."""
-    with ZarrStore.open_for_writing(path) as store:
+    with FolderStore.open_for_writing(path) as store:
         done = store.committed_parts("teacher")
         before = shards(path)
         for part in sorted(set(range(store.num_parts)) - done):
@@ -70,7 +71,7 @@ def resume(path: Path) -> set[int]:
 @pytest.fixture
 def cache(tmp_path, make_rows):
     path = tmp_path / "cache"
-    with ZarrStore.create(path, make_rows(NUM_PARTS * PART_ROWS), part_rows=PART_ROWS) as store:
+    with FolderStore.create(path, make_rows(NUM_PARTS * PART_ROWS), part_rows=PART_ROWS) as store:
         store.add_layer("teacher", [SPEC], {})
     return path
 
@@ -91,18 +92,19 @@ def test_killed_writer__loses_only_the_part_at_hand(cache, tmp_path):
     assert 3 <= len(done) < NUM_PARTS
 
 
-@pytest.mark.parametrize("step", ["write_shard", "digest_shard"])
+@pytest.mark.parametrize("step", ["write_part", "digest_file"])
 def test_interruption__between_shard_and_commit(cache, monkeypatch, step):
-    original = getattr(sys.modules["featkd.cache.zarr_store"], step)
+    owner = ZarrFiles if step == "write_part" else sys.modules["featkd.cache.folder_store"]
+    original = getattr(owner, step)
 
     def write_then_die(*args: object) -> None:
         original(*args)
         raise KeyboardInterrupt
 
-    with ZarrStore.open_for_writing(cache) as store:
+    with FolderStore.open_for_writing(cache) as store:
         write(store, 0)
         with monkeypatch.context() as patch:
-            patch.setattr(f"featkd.cache.zarr_store.{step}", write_then_die)
+            patch.setattr(owner, step, write_then_die)
             with pytest.raises(KeyboardInterrupt):
                 write(store, 1)
         assert "c.1.0.0.0" in shards(cache)
@@ -127,9 +129,9 @@ def test_add_layer__killed_before_it_was_recorded(tmp_path, make_rows, monkeypat
     def die(*_args: object) -> None:
         raise KeyboardInterrupt
 
-    with ZarrStore.create(tmp_path / "cache", make_rows(4), part_rows=PART_ROWS) as store:
+    with FolderStore.create(tmp_path / "cache", make_rows(4), part_rows=PART_ROWS) as store:
         with monkeypatch.context() as patch:
-            patch.setattr("featkd.cache.zarr_store.HeaderFile.replace", die)
+            patch.setattr("featkd.cache.folder_store.HeaderFile.replace", die)
             with pytest.raises(KeyboardInterrupt):
                 store.add_layer("teacher", [SPEC], {})
         assert store.layers() == {}
@@ -153,7 +155,7 @@ def test_full_disk__real(cache, tmp_path, run_with_mount):
 
 
 def test_full_disk__file_size_limit(cache):
-    with ZarrStore.open_for_writing(cache) as store:
+    with FolderStore.open_for_writing(cache) as store:
         write(store, 0)
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
@@ -170,7 +172,7 @@ def full(*_args: object) -> None:
 
 
 def test_full_disk__at_the_commit_record(cache, monkeypatch):
-    with ZarrStore.open_for_writing(cache) as store:
+    with FolderStore.open_for_writing(cache) as store:
         with monkeypatch.context() as patch:
             patch.setattr("featkd.cache.commit_log.replace_file", full)
             with pytest.raises(StorageFullError, match="run the same command again"):
@@ -180,7 +182,7 @@ def test_full_disk__at_the_commit_record(cache, monkeypatch):
 
 
 def test_full_disk__at_a_module(cache, monkeypatch):
-    with ZarrStore.open_for_writing(cache) as store:
+    with FolderStore.open_for_writing(cache) as store:
         with monkeypatch.context() as patch:
             patch.setattr("featkd.durable.os.fsync", full)
             patch.setattr("featkd.durable.sync_folder", lambda folder: None)
@@ -191,19 +193,19 @@ def test_full_disk__at_a_module(cache, monkeypatch):
 
 
 def test_read_only_folder__can_be_read(cache, run_with_mount):
-    with ZarrStore.open_for_writing(cache) as store:
+    with FolderStore.open_for_writing(cache) as store:
         write(store, 0)
     code = """
 import sys
 from pathlib import Path
-from featkd.cache import ZarrStore
+from featkd.cache import FolderStore
 from featkd.errors import CacheError
 
 path = Path(sys.argv[1])
-store = ZarrStore.open(path)
+store = FolderStore.open(path)
 print(store.read_rows("features/a.full", [2, 1]).shape, len(store.rows))
 try:
-    ZarrStore.open_for_writing(path)
+    FolderStore.open_for_writing(path)
 except CacheError as error:
     print(error)
 """

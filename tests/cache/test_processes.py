@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from featkd.cache import ArraySpec, ZarrStore
+from featkd.cache import ArraySpec, FolderStore
 from featkd.errors import CacheError, CacheLockedError
 
 NUM_ROWS = 32
@@ -20,12 +20,12 @@ FORKED = """
 import os, sys
 from pathlib import Path
 import numpy as np
-from featkd.cache import ArraySpec, ZarrStore
+from featkd.cache import ArraySpec, FolderStore
 from featkd.errors import CacheError
 
 path = Path(sys.argv[1])
 expected = np.load(sys.argv[2])
-stores = [ZarrStore.open(path, resident_array_bytes=size) for size in (0, 2**20)]
+stores = [FolderStore.open(path, resident_array_bytes=size) for size in (0, 2**20)]
 
 def read(rows):
     for store in stores:
@@ -39,9 +39,10 @@ for moment in ("before", "after"):  # the parent's first read
         print("child reads, forked", moment, flush=True)
         if moment == "after":
             try:
-                ZarrStore.open_for_writing(path).add_layer(
-                    "more", [ArraySpec(name="more", shape=(), dtype="float32")], {}
-                )
+                with FolderStore.open_for_writing(path) as writer:
+                    more = ArraySpec(name="more", shape=(), dtype="float32")
+                    writer.add_layer("more", [more], {})
+                    writer.write_part("more", 0, {"more": np.zeros(8, np.float32)}, {}, {})
             except CacheError as error:
                 print(error, flush=True)
         os._exit(0)
@@ -59,7 +60,7 @@ def values_of(spec: ArraySpec) -> np.ndarray:
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory, make_rows):
     path = tmp_path_factory.mktemp("processes") / "cache"
-    with ZarrStore.create(path, make_rows(NUM_ROWS), part_rows=8) as store:
+    with FolderStore.create(path, make_rows(NUM_ROWS), part_rows=8) as store:
         store.add_layer("teacher", SPECS, {})
         for part in range(store.num_parts):
             span = store.part_range(part)
@@ -69,14 +70,14 @@ def cache(tmp_path_factory, make_rows):
 
 
 def test_pickle__reopens_for_reading(cache):
-    with ZarrStore.open_for_writing(cache, resident_array_bytes=7) as store:
+    with FolderStore.open_for_writing(cache, resident_array_bytes=7) as store:
         copy = pickle.loads(pickle.dumps(store))  # noqa: S301
         assert (copy.path, copy.resident_array_bytes) == (cache, 7)
         assert copy.read_rows("logits", [3]).tolist() == [3]
 
 
 def test_spawned_process__reads(cache):
-    store = ZarrStore.open(cache)
+    store = FolderStore.open(cache)
     store.read_rows("features/a.full", [0])
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         found = pool.apply(store.read_rows, ("features/a.full", [9, 0]))
@@ -93,21 +94,21 @@ def test_forked_process__reads(cache, run_script, tmp_path):
 
 
 def test_forked_process__has_not_its_parents_right_to_write(cache, monkeypatch):
-    store = ZarrStore.open_for_writing(cache)
+    store = FolderStore.open_for_writing(cache)
     with monkeypatch.context() as patch:
-        patch.setattr("featkd.cache.zarr_store.os.getpid", lambda: -1)
+        patch.setattr("featkd.cache.folder_store.os.getpid", lambda: -1)
         with pytest.raises(CacheError, match="its child -1 cannot write"):
             store.save_module("cvae", {}, {})
         store.close()
     with pytest.raises(CacheLockedError):
-        ZarrStore.open_for_writing(cache)
+        FolderStore.open_for_writing(cache)
     store.close()
-    ZarrStore.open_for_writing(cache).close()
+    FolderStore.open_for_writing(cache).close()
 
 
 @pytest.mark.parametrize("resident_array_bytes", [0, 2**20])
 def test_threads__read_at_once(cache, resident_array_bytes):
-    store = ZarrStore.open(cache, resident_array_bytes=resident_array_bytes)
+    store = FolderStore.open(cache, resident_array_bytes=resident_array_bytes)
     expected = values_of(SPECS[0])
     batches = np.random.default_rng(0).integers(0, NUM_ROWS, (40, 6)).tolist()
     with ThreadPoolExecutor(4) as pool:
@@ -118,7 +119,7 @@ def test_threads__read_at_once(cache, resident_array_bytes):
 
 def test_threads__write_different_parts_at_once(tmp_path, make_rows):
     expected = values_of(SPECS[0])
-    with ZarrStore.create(tmp_path / "cache", make_rows(NUM_ROWS), part_rows=4) as store:
+    with FolderStore.create(tmp_path / "cache", make_rows(NUM_ROWS), part_rows=4) as store:
         store.add_layer("teacher", SPECS[:1], {})
 
         def write(part: int) -> None:

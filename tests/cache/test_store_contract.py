@@ -10,7 +10,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from featkd.cache import ArraySpec, CacheStore, MemoryStore, ZarrStore
+from featkd.cache import ArraySpec, CacheStore, FeatureDtype, FolderStore, MemoryStore, stored_arrays
 from featkd.errors import CacheError, CacheIncompleteError, FingerprintError
 
 LOGITS = ArraySpec(name="logits", shape=(5,), dtype="float32")
@@ -18,6 +18,8 @@ MAP = ArraySpec(name="features/Mixed_5c.full", shape=(3, 2, 2, 2), dtype="float1
 CHECKSUM = ArraySpec(name="clip_crc32", shape=(), dtype="uint32")
 TEACHER = (LOGITS, MAP, CHECKSUM)
 FINGERPRINT = {"teacher.model": "i3d", "preprocess.size": 224, "teacher.taps": ["a", "b"]}
+
+FEATURE_DTYPES = FeatureDtype.__args__
 
 MakeStore = Callable[..., CacheStore]
 
@@ -147,7 +149,8 @@ class StoreContract:
             6,
         )
         assert commit.seconds == {"teacher": 0.5}
-        assert commit.shards.keys() == {array.name for array in TEACHER}
+        assert len(commit.files) == len(TEACHER)
+        assert commit.codec_errors.keys() == {LOGITS.name, MAP.name}
         with pytest.raises(CacheIncompleteError, match="part 0"):
             store.commit("teacher", 0)
 
@@ -165,9 +168,19 @@ class StoreContract:
                 lambda arrays: arrays.update(x=arrays["logits"]), "consists of", id="extra"
             ),
             pytest.param(
-                lambda arrays: arrays.update(logits=arrays["logits"].astype(np.float64)),
-                r"is float64 \(4, 5\); expected float32 \(4, 5\)",
+                lambda arrays: arrays.update(logits=arrays["logits"].astype(np.int64)),
+                r"is int64 \(4, 5\); expected float32 \(4, 5\)",
                 id="dtype",
+            ),
+            pytest.param(
+                lambda arrays: arrays.update(clip_crc32=arrays["clip_crc32"].astype(np.float32)),
+                r"is float32 \(4,\); expected uint32 \(4,\)",
+                id="integer",
+            ),
+            pytest.param(
+                lambda arrays: arrays["logits"].__setitem__((2, 1), np.nan),
+                r"row 2 of array 'logits' is NaN, infinite or beyond the range of float32",
+                id="nan",
             ),
             pytest.param(
                 lambda arrays: arrays.update(logits=arrays["logits"][:3]),
@@ -270,21 +283,101 @@ class StoreContract:
             name="a",
             shape=tuple(data.draw(st.lists(st.integers(1, 3), max_size=4), label="shape")),
             dtype=data.draw(st.sampled_from(ArraySpec.model_fields["dtype"].annotation.__args__)),
+            compression=data.draw(st.sampled_from(["zstd", "lz4", "gzip", "none"])),
         )
         seed = data.draw(st.integers(0, 2**32 - 1), label="seed")
         rows = data.draw(st.lists(st.integers(0, num_rows - 1), max_size=12), label="rows")
-        content = np.random.default_rng(seed).bytes(num_rows * spec.row_bytes)
-        values = np.frombuffer(content, dtype=spec.dtype).reshape(num_rows, *spec.shape)
+        stored = {}
+        for array in stored_arrays(spec):
+            content = np.random.default_rng(seed).bytes(num_rows * array.row_bytes)
+            values = np.frombuffer(content, dtype=array.dtype)
+            stored[array.name] = values.reshape(num_rows, *array.shape)
 
         with make_store(make_rows(num_rows), part_rows=part_rows) as store:
             store.add_layer("teacher", [spec], {})
             for part in range(store.num_parts):
                 span = store.part_range(part)
-                store.write_part("teacher", part, {"a": values[span.start : span.stop]}, {}, {})
-            found = store.read_rows("a", rows).numpy()
-        assert found.dtype == values.dtype
-        assert found.shape == (len(rows), *spec.shape)
-        assert found.tobytes() == values[rows].tobytes()
+                values = {name: v[span.start : span.stop] for name, v in stored.items()}
+                store.write_stored_part("teacher", part, values, {}, {}, {})
+            found = store.read_stored("a", rows)
+        assert found.keys() == stored.keys()
+        for name, values in stored.items():
+            assert found[name].dtype == values.dtype
+            assert found[name].shape == (len(rows), *values.shape[1:])
+            assert found[name].tobytes() == values[rows].tobytes()
+
+    @pytest.mark.parametrize("dtype", FEATURE_DTYPES)
+    def test_number_formats__keep_their_error_with_the_part(self, make_store, make_rows, dtype):
+        spec = MAP.model_copy(update={"dtype": dtype})
+        values = np.random.default_rng(0).normal(size=(6, *MAP.shape)).astype(np.float32)
+        store = make_store(make_rows(6), part_rows=6)
+        store.add_layer("teacher", [spec], {})
+        store.write_part("teacher", 0, {MAP.name: values}, {3: "no"}, {})
+        found = store.read_rows(MAP.name, [5, 0, 4]).float().numpy()
+        error = np.linalg.norm(found - values[[5, 0, 4]]) / np.linalg.norm(values[[5, 0, 4]])
+        recorded = store.commit("teacher", 0).codec_errors[MAP.name]
+        assert error <= {"float32": 0, "float16": 1e-3, "bfloat16": 4e-3, "scaled_uint8": 1e-2,
+                         "float8_e4m3": 5e-2, "float8_e5m2": 1e-1}[dtype]  # fmt: skip
+        assert (recorded.relative_l2 > 0) == (dtype != "float32")
+        assert recorded.num_values == 4 * np.prod(MAP.shape)
+
+    def test_add_rows__are_parts_of_their_own(self, make_store, make_rows):
+        store = make_store(make_rows(6), part_rows=4)
+        fill(store)
+        store.save_module("cvae", {"w": torch.ones(2)}, {})
+        store.add_rows(make_rows(3).assign(view_index=7))
+        assert (store.num_rows, store.num_parts) == (9, 3)
+        assert [store.part_range(part) for part in range(3)] == [
+            range(4), range(4, 6), range(8, 11),
+        ]  # fmt: skip
+        assert store.rows["row"].tolist() == [0, 1, 2, 3, 4, 5, 8, 9, 10]
+        assert store.rows["view_index"].tolist()[-3:] == [7, 7, 7]
+        assert store.committed_parts("teacher") == {0, 1}
+        with pytest.raises(CacheError, match="row 6 does not exist"):
+            store.read_rows(LOGITS.name, [6])
+        with pytest.raises(CacheIncompleteError, match="row 8"):
+            store.read_rows(LOGITS.name, [8])
+        store.write_part("teacher", 2, part_values(store, 2), {}, {})
+        assert store.read_rows(LOGITS.name, [10, 5])[:, 0].tolist() == [80, 40]
+        assert store.read_rows(MAP.name, [10, 5]).flatten(1)[:, 0].tolist() == [80, 40]
+        store.add_rows(make_rows(1))
+        assert store.part_range(3) == range(12, 13)
+
+    def test_add_rows__refuses_other_tables(self, make_store, make_rows):
+        store = make_store(make_rows(6), part_rows=4)
+        with pytest.raises(CacheError, match="lacks column flip"):
+            store.add_rows(make_rows(2).drop(columns="flip"))
+        assert store.num_rows == 6
+
+    def test_retract_part__can_be_written_again(self, make_store, make_rows):
+        store = make_store(make_rows(6), part_rows=4)
+        fill(store)
+        store.retract_part("teacher", 1)
+        assert store.committed_parts("teacher") == {0}
+        with pytest.raises(CacheIncompleteError, match="row 5"):
+            store.read_rows(LOGITS.name, [5])
+        values = {name: value + 1 for name, value in part_values(store, 1).items()}
+        store.write_part("teacher", 1, values, {}, {})
+        assert store.read_rows(LOGITS.name, [5])[0, 0] == 41
+        with pytest.raises(CacheError, match="part 2 does not exist"):
+            store.retract_part("teacher", 2)
+
+    def test_remove_arrays__keeps_the_others(self, make_store, make_rows):
+        store = make_store(make_rows(6), part_rows=4)
+        fill(store)
+        store.add_layer("more", [MAP.model_copy(update={"name": "more"})], {})
+        store.remove_arrays([MAP.name, "more"])
+        assert list(store.layers()) == ["teacher"]
+        assert store.read_rows(LOGITS.name, [5])[0, 0] == 40
+        with pytest.raises(CacheError, match="no array 'features"):
+            store.read_rows(MAP.name, [0])
+        with pytest.raises(CacheError, match="no array 'more'"):
+            store.remove_arrays(["more"])
+        again = MAP.model_copy(update={"dtype": "float32"})
+        store.add_layer("again", [again], {})
+        values = {MAP.name: part_values(store, 1)[MAP.name]}
+        store.write_part("again", 1, values, {}, {})
+        assert store.read_rows(MAP.name, [5]).flatten()[0] == 40
 
 
 class TestMemoryStore(StoreContract):
@@ -296,21 +389,23 @@ class TestMemoryStore(StoreContract):
         return make
 
 
-class TestZarrStore(StoreContract):
+class TestFolderStore(StoreContract):
     """Read from disk at every call."""
 
     resident_array_bytes = 0
+    backend = "zarr"
 
     @pytest.fixture
     def make_store(self, tmp_path: Path):
-        stores: list[ZarrStore] = []
+        stores: list[FolderStore] = []
 
         def make(rows: pd.DataFrame, part_rows: int = 4) -> CacheStore:
             stores.append(
-                ZarrStore.create(
+                FolderStore.create(
                     tmp_path / f"cache_{len(stores)}",
                     rows,
                     part_rows=part_rows,
+                    backend=self.backend,
                     resident_array_bytes=self.resident_array_bytes,
                 )
             )
@@ -321,7 +416,19 @@ class TestZarrStore(StoreContract):
             store.close()
 
 
-class TestZarrStoreInMemory(TestZarrStore):
+class TestFolderStoreInMemory(TestFolderStore):
+    """Arrays kept in memory once read."""
+
+    resident_array_bytes = 2**20
+
+
+class TestFolderStoreOfHdf5(TestFolderStore):
+    """The other backend."""
+
+    backend = "hdf5"
+
+
+class TestFolderStoreOfHdf5InMemory(TestFolderStoreOfHdf5):
     """Arrays kept in memory once read."""
 
     resident_array_bytes = 2**20

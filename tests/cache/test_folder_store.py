@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import zarr
 
-from featkd.cache import ArraySpec, ZarrStore
-from featkd.cache.zarr_array import rows_per_chunk
+from featkd.cache import ArraySpec, FolderStore
+from featkd.cache.chunking import rows_per_chunk
+from featkd.cache.sealed_json import seal, unseal
 from featkd.errors import CacheError, CacheIncompleteError, CacheLockedError
 
 NUM_ROWS = 6
@@ -24,7 +25,7 @@ def values_of(array: ArraySpec) -> np.ndarray:
     return np.maximum(generator.normal(size=(NUM_ROWS, *array.shape)), 0).astype(array.dtype)
 
 
-def write_parts(store: ZarrStore, parts: list[int]) -> None:
+def write_parts(store: FolderStore, parts: list[int]) -> None:
     store.add_layer("teacher", [MAP, LOGITS], {"teacher.model": "i3d"})
     for part in parts:
         span = store.part_range(part)
@@ -35,7 +36,7 @@ def write_parts(store: ZarrStore, parts: list[int]) -> None:
 @pytest.fixture
 def cache(tmp_path, make_rows):
     path = tmp_path / "cache"
-    with ZarrStore.create(path, make_rows(NUM_ROWS), part_rows=PART_ROWS) as store:
+    with FolderStore.create(path, make_rows(NUM_ROWS), part_rows=PART_ROWS) as store:
         write_parts(store, [0, 1])
     return path
 
@@ -44,7 +45,8 @@ def test_layout__is_as_documented(cache):
     found = {str(path.relative_to(cache)) for path in cache.rglob("*") if path.is_file()}
     assert found == {
         "featkd.json",
-        "rows.parquet",
+        "featkd.copy.json",
+        "rows/0.parquet",
         "zarr.json",
         "writer.lock",
         "arrays/zarr.json",
@@ -59,7 +61,10 @@ def test_layout__is_as_documented(cache):
         "commits/teacher/000001.json",
     }
     header = json.loads((cache / "featkd.json").read_text())
-    assert (header["format"], header["num_rows"], header["part_rows"]) == ("featkd-cache/1", 6, 4)
+    assert (header["format"], header["backend"], header["part_rows"]) == (
+        "featkd-cache/2", "zarr", 4,
+    )  # fmt: skip
+    assert [block["num_rows"] for block in header["blocks"]] == [NUM_ROWS]
 
 
 def test_arrays__open_in_zarr_python(cache):
@@ -91,9 +96,10 @@ def test_rows_per_chunk__divides_the_part(row_bytes, part_rows, expected):
 
 @pytest.mark.parametrize("value", [0.0, np.nan])
 def test_write_part__of_fill_values_has_shards(tmp_path, make_rows, value):
-    with ZarrStore.create(tmp_path / "cache", make_rows(2)) as store:
+    with FolderStore.create(tmp_path / "cache", make_rows(2)) as store:
         store.add_layer("teacher", [LOGITS], {})
-        store.write_part("teacher", 0, {"logits": np.full((2, 5), value, np.float32)}, {}, {})
+        stored = {"logits": np.full((2, 5), value, np.float32)}
+        store.write_stored_part("teacher", 0, stored, {}, {}, {})
         found = store.read_rows("logits", [1]).numpy()
     assert np.array_equal(found, np.full((1, 5), value), equal_nan=True)
 
@@ -101,8 +107,8 @@ def test_write_part__of_fill_values_has_shards(tmp_path, make_rows, value):
 @pytest.mark.parametrize("resident_array_bytes", [0, 2**20])
 def test_reader__sees_what_is_committed_meanwhile(tmp_path, make_rows, resident_array_bytes):
     path = tmp_path / "cache"
-    with ZarrStore.create(path, make_rows(NUM_ROWS), part_rows=PART_ROWS) as writer:
-        reader = ZarrStore.open(path, resident_array_bytes=resident_array_bytes)
+    with FolderStore.create(path, make_rows(NUM_ROWS), part_rows=PART_ROWS) as writer:
+        reader = FolderStore.open(path, resident_array_bytes=resident_array_bytes)
         with pytest.raises(CacheError, match="no array"):
             reader.read_rows(MAP.name, [0])
         write_parts(writer, [0])
@@ -115,18 +121,18 @@ def test_reader__sees_what_is_committed_meanwhile(tmp_path, make_rows, resident_
 
 
 def test_small_arrays__are_kept_in_memory(cache):
-    store = ZarrStore.open(cache)
+    store = FolderStore.open(cache)
     before = store.read_rows("logits", [5])
     (cache / "arrays/logits/c.1.0").unlink()
     assert np.array_equal(store.read_rows("logits", [5]), before)
     store.close()
-    direct = ZarrStore.open(cache, resident_array_bytes=0)
+    direct = FolderStore.open(cache, resident_array_bytes=0)
     with pytest.raises(CacheError, match="is missing"):
         direct.read_rows("logits", [5])
 
 
 def test_reader__cannot_write(cache):
-    store = ZarrStore.open(cache)
+    store = FolderStore.open(cache)
     with pytest.raises(CacheError, match="open for reading only"):
         store.add_layer("more", [ArraySpec(name="more", shape=(), dtype="float32")], {})
     with pytest.raises(CacheError, match="open for reading only"):
@@ -134,26 +140,26 @@ def test_reader__cannot_write(cache):
 
 
 def test_writer__second_one_is_refused(cache):
-    with ZarrStore.open_for_writing(cache) as first:
+    with FolderStore.open_for_writing(cache) as first:
         with pytest.raises(CacheLockedError, match=rf"by process {os.getpid()} on .* since 2"):
-            ZarrStore.open_for_writing(cache)
-        assert ZarrStore.open(cache).committed_parts("teacher") == {0, 1}
+            FolderStore.open_for_writing(cache)
+        assert FolderStore.open(cache).committed_parts("teacher") == {0, 1}
         first.close()
         first.close()
-    ZarrStore.open_for_writing(cache).close()
+    FolderStore.open_for_writing(cache).close()
 
 
 def test_create__refuses_a_folder_in_use(cache, tmp_path, make_rows):
     with pytest.raises(CacheError, match="is not empty"):
-        ZarrStore.create(cache, make_rows(2))
+        FolderStore.create(cache, make_rows(2))
     folder = tmp_path / "videos"
     folder.mkdir()
     (folder / "a.mp4").touch()
     with pytest.raises(CacheError, match=r"holds a\.mp4"):
-        ZarrStore.create(folder, make_rows(2))
+        FolderStore.create(folder, make_rows(2))
     assert [path.name for path in folder.iterdir()] == ["a.mp4"]
     with pytest.raises(CacheError, match="cannot be written"):
-        ZarrStore.create(folder / "a.mp4", make_rows(2))
+        FolderStore.create(folder / "a.mp4", make_rows(2))
 
 
 def test_create__again_after_it_was_killed(tmp_path, make_rows, monkeypatch):
@@ -161,16 +167,16 @@ def test_create__again_after_it_was_killed(tmp_path, make_rows, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("featkd.cache.new_folder.HeaderFile.replace", die)
+        patch.setattr("featkd.cache.folder_store.HeaderFile.replace", die)
         with pytest.raises(KeyboardInterrupt):
-            ZarrStore.create(tmp_path / "cache", make_rows(2))
+            FolderStore.create(tmp_path / "cache", make_rows(2))
     with pytest.raises(CacheError, match="is not a cache"):
-        ZarrStore.open(tmp_path / "cache")
-    ZarrStore.create(tmp_path / "cache", make_rows(2)).close()
-    assert ZarrStore.open(tmp_path / "cache").num_rows == 2
+        FolderStore.open(tmp_path / "cache")
+    FolderStore.create(tmp_path / "cache", make_rows(2)).close()
+    assert FolderStore.open(tmp_path / "cache").num_rows == 2
 
 
-@pytest.mark.parametrize("opener", [ZarrStore.open, ZarrStore.open_for_writing])
+@pytest.mark.parametrize("opener", [FolderStore.open, FolderStore.open_for_writing])
 def test_open__no_cache_there(tmp_path, opener):
     with pytest.raises(CacheError, match=r"is not a cache: it has no featkd\.json"):
         opener(tmp_path)
@@ -179,15 +185,15 @@ def test_open__no_cache_there(tmp_path, opener):
 
 def test_open__damaged_header(cache):
     (cache / "featkd.json").write_text('{"format": "featkd-cache/1"')
-    with pytest.raises(CacheError, match=r"featkd\.json: content: Invalid JSON"):
-        ZarrStore.open(cache)
+    with pytest.raises(CacheError, match=r"featkd\.json is damaged: .*featkd cache repair"):
+        FolderStore.open(cache)
 
 
 def test_open__unknown_format(cache):
-    header = json.loads((cache / "featkd.json").read_text())
-    (cache / "featkd.json").write_text(json.dumps(header | {"format": "featkd-cache/9"}))
-    with pytest.raises(CacheError, match=r"format: Input should be 'featkd-cache/1'"):
-        ZarrStore.open(cache)
+    header = unseal((cache / "featkd.json").read_bytes())
+    (cache / "featkd.json").write_bytes(seal(header | {"format": "featkd-cache/9"}))
+    with pytest.raises(CacheError, match=r"format is 'featkd-cache/9'; expected 'featkd-cache/2'"):
+        FolderStore.open(cache)
 
 
 @pytest.mark.parametrize(
@@ -196,13 +202,13 @@ def test_open__unknown_format(cache):
 def test_commit__damaged(cache, content):
     record = cache / "commits/teacher/000001.json"
     record.write_text(content)
-    store = ZarrStore.open(cache)
+    store = FolderStore.open(cache)
     for call in (
         lambda: store.committed_parts("teacher"),
         lambda: store.failures("teacher"),
         lambda: store.read_rows("logits", [5]),
     ):
-        with pytest.raises(CacheError, match=r"000001\.json is damaged.*delete this file"):
+        with pytest.raises(CacheError, match=r"000001\.json is damaged.*featkd cache repair"):
             call()
     assert store.read_rows("logits", [0]).shape == (1, 5)
 
@@ -211,13 +217,13 @@ def test_commit__of_another_part(cache):
     records = cache / "commits/teacher"
     (records / "000001.json").write_bytes((records / "000000.json").read_bytes())
     with pytest.raises(CacheError, match=r"000001\.json is of layer, part"):
-        ZarrStore.open(cache).committed_parts("teacher")
+        FolderStore.open(cache).committed_parts("teacher")
 
 
 def test_commit__temporary_file_does_not_count(cache):
     record = cache / "commits/teacher/000001.json"
     record.rename(record.with_name("000001.json.tmp"))
-    with ZarrStore.open_for_writing(cache) as store:
+    with FolderStore.open_for_writing(cache) as store:
         assert store.committed_parts("teacher") == {0}
         write_parts(store, [1])
         assert np.array_equal(store.read_rows("logits", [5]), values_of(LOGITS)[[5]])
@@ -228,7 +234,7 @@ def test_read_rows__shard_of_another_size(cache):
     content = (cache / SHARD).read_bytes()
     (cache / SHARD).write_bytes(content[:-10])
     with pytest.raises(CacheError, match=f"has {len(content) - 10} bytes; .* says {len(content)}"):
-        ZarrStore.open(cache).read_rows(MAP.name, [4])
+        FolderStore.open(cache).read_rows(MAP.name, [4])
 
 
 @pytest.mark.parametrize("resident_array_bytes", [0, 2**20])
@@ -236,27 +242,28 @@ def test_read_rows__flipped_byte(cache, resident_array_bytes):
     content = bytearray((cache / SHARD).read_bytes())
     content[20] ^= 1
     (cache / SHARD).write_bytes(content)
-    store = ZarrStore.open(cache, resident_array_bytes=resident_array_bytes)
+    store = FolderStore.open(cache, resident_array_bytes=resident_array_bytes)
     with pytest.raises(CacheError, match=r"array 'features/Mixed_5c\.full' .* is damaged"):
         store.read_rows(MAP.name, [4, 5])
     assert np.array_equal(store.read_rows(MAP.name, [0]), values_of(MAP)[[0]])
 
 
 def test_read_rows__array_is_not_what_the_header_says(cache):
-    header = (cache / "featkd.json").read_text()
-    (cache / "featkd.json").write_text(header.replace('"float16"', '"float32"'))
-    with pytest.raises(CacheError, match=r"is float16 .*; the cache says float32"):
-        ZarrStore.open(cache).read_rows(MAP.name, [0])
+    header = unseal((cache / "featkd.json").read_bytes())
+    header["layers"]["teacher"]["arrays"][0]["dtype"] = "float32"
+    (cache / "featkd.json").write_bytes(seal(header))
+    with pytest.raises(CacheError, match=r"array 'features/Mixed_5c\.full' .* is damaged"):
+        FolderStore.open(cache).read_rows(MAP.name, [0])
 
 
 def test_rows__damaged_table(cache):
-    (cache / "rows.parquet").write_bytes(b"PAR1 no")
-    with pytest.raises(CacheError, match="sample table cannot be read"):
-        _ = ZarrStore.open(cache).rows
+    (cache / "rows/0.parquet").write_bytes(b"PAR1 no")
+    with pytest.raises(CacheError, match=r"0\.parquet is damaged"):
+        _ = FolderStore.open(cache).rows
 
 
 def test_load_module__damaged(cache):
-    with ZarrStore.open_for_writing(cache) as store:
+    with FolderStore.open_for_writing(cache) as store:
         store.save_module("cvae", {}, {})
         (cache / "modules/cvae.safetensors").write_bytes(b"cut off")
         with pytest.raises(CacheError, match=r"cvae\.safetensors is not the file that"):
