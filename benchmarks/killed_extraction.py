@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from record import save_record
 
-from featkd.cache import ZarrStore
+from featkd.cache import FolderStore
 from featkd.experiment import Workspace, synthesize_dataset, train_teacher
 from featkd.recipes import dump_recipe, load_recipe
 
@@ -39,7 +39,7 @@ def start(recipe_path: Path) -> subprocess.Popen[bytes]:
 
 
 def read_arrays(cache: Path) -> dict[str, torch.Tensor]:
-    with ZarrStore.open(cache) as store:
+    with FolderStore.open(cache) as store:
         names = [array.name for layer in store.layers().values() for array in layer.arrays]
         return {name: store.read_rows(name, range(store.num_rows)) for name in names}
 

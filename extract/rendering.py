@@ -1,13 +1,15 @@
 """Rows to pixels: every row either renders or has a reason why not."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jaxtyping import UInt8
 from torch import Tensor
 
 from featkd.errors import VideoError
-from featkd.training import RenderedViews
-from featkd.video import crc32_of, probe
+from featkd.experiment.row_index import ABSENT, RowIndex
+from featkd.types import Clip
+from featkd.video import TrainingViews, probe, render_clip
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,14 +18,16 @@ class RenderedRow:
 
     Attributes:
         row: in the cache.
-        pixels: (3, T, size, size); None for a row that failed.
-        crc32: of the pixels.
+        video_id: of its clip.
+        pixels: by size in pixels, (3, T, size, size); empty for a row that failed.
+        frames_crc32: of the decoded frames.
         failure: why there are none.
     """
 
     row: int
-    pixels: UInt8[Tensor, "3 time height width"] | None
-    crc32: int
+    video_id: str
+    pixels: dict[int, UInt8[Tensor, "3 time height width"]]
+    frames_crc32: int
     failure: str | None
 
 
@@ -31,27 +35,50 @@ class RowRenderer:
     """Renders rows of a cache.
 
     Args:
-        views: of the extracted split, at the teacher's size only.
+        clips: of the extracted split.
+        views: how views are drawn.
+        seed: of the drawing.
+        index: which view each row holds.
+        sizes: pixels of each rendering; all come from one decoding.
     """
 
-    def __init__(self, views: RenderedViews) -> None:
-        self.views = views
+    def __init__(
+        self,
+        clips: Sequence[Clip],
+        views: TrainingViews,
+        *,
+        seed: int,
+        index: RowIndex,
+        sizes: Sequence[int],
+    ) -> None:
+        self._clips = clips
+        self._views = views
+        self._seed = seed
+        self._index = index
+        self._sizes = tuple(dict.fromkeys(sizes))
 
     def __call__(self, row: int) -> RenderedRow:
         """Render one row; a video that cannot serve gives a reason instead of an error."""
-        sample, view_index = divmod(row, self.views.spec.num_views)
-        clip = self.views.clips[sample]
+        sample, view_index = self._index.view_of(row)
+        if sample == ABSENT:
+            return _failed(row, "", "the manifest has no such video any more")
+        clip = self._clips[sample]
         try:
             if clip.num_frames == 0:
                 probe(clip.path)  # in the usual case this raises with the reason
-                return RenderedRow(
-                    row,
-                    None,
-                    0,
+                reason = (
                     f"{clip.path} has frames although the manifest says it has none; "
-                    "build the manifest again",
+                    "build the manifest again"
                 )
-            (pixels,) = self.views.render(sample, view_index)
+                return _failed(row, clip.video_id, reason)
+            views = self._views.model_copy(update={"num_views": view_index + 1})
+            view = views.draw(seed=self._seed, clip=clip, view_index=view_index)
+            rendered = render_clip(clip, view, self._sizes)
         except VideoError as error:
-            return RenderedRow(row, None, 0, str(error))
-        return RenderedRow(row, pixels, crc32_of(pixels), None)
+            return _failed(row, clip.video_id, str(error))
+        pixels = dict(zip(self._sizes, rendered.pixels, strict=True))
+        return RenderedRow(row, clip.video_id, pixels, rendered.frames_crc32, None)
+
+
+def _failed(row: int, video_id: str, reason: str) -> RenderedRow:
+    return RenderedRow(row, video_id, {}, 0, reason)

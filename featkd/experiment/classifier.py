@@ -1,13 +1,13 @@
 """One run of classifier training, teacher or student, from settings to a finished folder."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
 import torch
 
-from featkd.cache import Fingerprint
+from featkd.cache import Fingerprint, Mismatch
 from featkd.cache.signal import SignalRequest, SignalSource
 from featkd.distillers import DistillerSpec, Shapes, build_distiller
 from featkd.errors import UsageError
@@ -39,6 +39,8 @@ class ClassifierRun:
         distiller: what gives the loss.
         fingerprint: of the cache that is trained on; empty for a teacher.
         signal: ``none``, ``cached`` or ``live``; for the record.
+        samples: clips that a run on a growing cache is confined to; None where all serve.
+        exceptions: differences between cache and recipe that were allowed; for the record.
     """
 
     kind: Literal["teacher", "student"]
@@ -50,6 +52,8 @@ class ClassifierRun:
     distiller: DistillerSpec
     fingerprint: Fingerprint
     signal: str
+    samples: tuple[int, ...] | None = None
+    exceptions: tuple[Mismatch, ...] = ()
 
     def settings(self, workspace: Workspace) -> str:
         """Digest of everything that decides the result."""
@@ -65,6 +69,7 @@ class ClassifierRun:
                 "cache": dict(self.fingerprint),
                 "signal": self.signal,
                 "seed": self.seed,
+                "samples": self.samples,
             }
         )
 
@@ -137,6 +142,7 @@ def run_classifier(
             "num_clips": len(samples),
             "distiller": run.distiller.model_dump(mode="json"),
             "signal": run.signal,
+            "allowed_mismatches": [asdict(item) for item in run.exceptions],
         },
     )
     return True

@@ -1,37 +1,59 @@
 """What a cache must have been made from to serve a recipe."""
 
+from importlib.metadata import version
+
 from featkd.cache import Fingerprint
 from featkd.experiment.workspace import Workspace
 from featkd.models import NetworkCard
-from featkd.types import TapSpec
 from featkd.video import decoder_version
 
 
 def teacher_fingerprint(
-    workspace: Workspace, card: NetworkCard, weights_sha256: str, taps: tuple[TapSpec, ...]
+    workspace: Workspace, card: NetworkCard, weights_sha256: str
 ) -> Fingerprint:
-    """Every field on which the teacher's layer of a cache depends.
+    """Every field on which all that a teacher says of a view depends.
+
+    Which taps and views are there, and in which number format, the cache tells itself; whether the
+    decoder gives the very same frames, the frames' CRC tells row by row.
 
     Args:
         workspace: recipe and manifest.
         card: the teacher's.
         weights_sha256: digest of its weights.
-        taps: what is cached beside the logits.
     """
     recipe = workspace.recipe
     views = recipe.views.train.model_dump(mode="json")
+    del views["num_views"]
     model = card.model.model_dump(mode="json")
     return {
         "teacher.weights_sha256": weights_sha256,
         **{f"teacher.{name}": value for name, value in sorted(model.items())},
-        "teacher.taps": [tap.key for tap in taps],
+        "teacher.precision": recipe.extract.precision,
         "preprocess.size": card.preprocess.size,
         "preprocess.mean": list(card.preprocess.mean),
         "preprocess.std": list(card.preprocess.std),
         **{f"views.{name}": value for name, value in sorted(views.items())},
         "views.seed": recipe.seed,
         "decoder": decoder_version(),
+        "renderer": f"Pillow {version('pillow')}",
         "manifest.digest": workspace.manifest.digest,
         "manifest.split": recipe.data.train_split,
-        "extract.dtype": recipe.extract.dtype,
     }
+
+
+def representation_fingerprint(
+    workspace: Workspace, teacher: Fingerprint, codec: str
+) -> Fingerprint:
+    """Every field on which the teacher's attention and frozen modules depend.
+
+    Args:
+        workspace: recipe.
+        teacher: fingerprint of the features they are learned from.
+        codec: number format of these.
+    """
+    settings = workspace.recipe.representation.model_dump(mode="json")
+    flat: dict[str, str | int | float | bool | None] = {}
+    for name, value in settings.items():
+        nested = value.items() if isinstance(value, dict) else [("", value)]
+        flat |= {f"representation.{name}.{key}".rstrip("."): item for key, item in nested}
+    return {**teacher, **flat, "representation.codec": codec}

@@ -1,70 +1,104 @@
 """A recipe's cache, opened for training and checked against the recipe."""
 
-from torch import nn
+from collections.abc import Collection
 
-from featkd.cache import CacheStore, require_match
-from featkd.cache.signal import CachedSignal
+import numpy as np
+from jaxtyping import UInt8
+from torch import Tensor, nn
+
+from featkd.cache import CachedSignal, CacheStore, Fingerprint, refuse_mismatches
 from featkd.distillers import Requirements
-from featkd.errors import CacheIncompleteError
+from featkd.errors import CacheIncompleteError, FingerprintError
+from featkd.experiment.arrays import (
+    FRAMES_CRC_ARRAY,
+    REPRESENTATION_LAYER,
+    frames_array,
+    is_teacher_layer,
+)
+from featkd.experiment.cache_check import CacheCheck
 from featkd.experiment.fingerprint import teacher_fingerprint
 from featkd.experiment.frozen_modules import load_frozen_modules
-from featkd.experiment.needs import taps_to_extract
+from featkd.experiment.row_index import ABSENT, RowIndex
 from featkd.experiment.teacher import FrozenTeacher
 from featkd.experiment.workspace import Workspace
-
-TEACHER_LAYER = "teacher"
-REPRESENTATION_LAYER = "representation"
+from featkd.training import FrameSource
+from featkd.video import decode_frames
 
 
 class OpenedCache:
-    """A complete cache that was made from what the recipe says.
+    """A cache that was made from what the recipe says, as far as some needs go.
+
+    Args:
+        workspace: the recipe.
+        store: its cache, open.
+        teacher: its teacher.
+        needs: what is going to be read.
+        allowed: fields of the fingerprint that may differ.
+        committed_only: use what is committed by now, instead of insisting on a complete cache.
 
     Attributes:
-        store: open for reading (or writing, as given).
-        samples: clips of which every view was extracted.
+        store: the cache.
+        fingerprint: what is read was made from; number formats included.
+        samples: positions of the clips of which every view can be read.
         failures: reason by row that has no data.
+        exceptions: fields that differ and were allowed to.
 
     Raises:
         CacheError: missing or damaged.
         FingerprintError: made by another teacher, recipe or manifest.
         CacheIncompleteError: extraction has not finished.
+        UsageError: an allowed field does not exist or cannot be honoured.
     """
 
-    def __init__(self, workspace: Workspace, store: CacheStore, teacher: FrozenTeacher) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        store: CacheStore,
+        teacher: FrozenTeacher,
+        needs: Requirements,
+        *,
+        allowed: Collection[str] = (),
+        committed_only: bool = False,
+    ) -> None:
         self.store = store
-        self._device = workspace.device
-        taps = taps_to_extract(workspace.recipe)
-        expected = teacher_fingerprint(workspace, teacher.card, teacher.weights_sha256, taps)
-        layers = store.layers()
-        if TEACHER_LAYER not in layers:
-            raise CacheIncompleteError(f"{store.location} holds no features; run: featkd extract")
-        self.fingerprint = layers[TEACHER_LAYER].fingerprint
-        require_match(self.fingerprint, expected, cache=store.location)
-        missing = store.num_parts - len(store.committed_parts(TEACHER_LAYER))
-        if missing:
-            raise CacheIncompleteError(
-                f"{store.location} lacks {missing} of {store.num_parts} parts; extraction was "
-                "stopped, run it again and it goes on: featkd extract"
-            )
-        self.failures = store.failures(TEACHER_LAYER)
         self.num_views = workspace.recipe.views.train.num_views
-        failed = {row // self.num_views for row in self.failures}
-        self.samples = [s for s in range(store.num_rows // self.num_views) if s not in failed]
+        self._workspace = workspace
+        self._needs = needs
+        self._allowed = frozenset(allowed)
+        self._index = RowIndex(store, workspace.train_clips())
+        cached = [layer for name, layer in store.layers().items() if is_teacher_layer(name)]
+        if not cached:
+            raise CacheIncompleteError(f"{store.location} holds no features; run: featkd extract")
+        expected = teacher_fingerprint(workspace, teacher.card, teacher.weights_sha256)
+        check = CacheCheck(workspace, store, expected, needs)
+        check.require_allowable(allowed)
+        mismatches = check.mismatches(self._index)
+        refuse_mismatches(
+            [item for item in mismatches if item.field not in self._allowed], cache=store.location
+        )
+        self.exceptions = tuple(mismatches)
+        self.fingerprint: Fingerprint = {
+            **cached[0].fingerprint,
+            **{f"codec.{name}": check.held[name].dtype for name in check.arrays()},
+        }
+        self.failures: dict[int, str] = {}
+        self.samples = self._readable_samples(check.arrays(), committed_only=committed_only)
 
     def row_of(self, sample: int, view_index: int) -> int:
         """Cache row of a view."""
-        return sample * self.num_views + view_index
+        return self._index.row_of(sample, view_index)
 
     def modules(self) -> dict[str, nn.Module]:
         """The frozen modules that `represent` left, on the device."""
-        return load_frozen_modules(self.store, self._device)
+        return load_frozen_modules(self.store, self._workspace.device)
 
-    def signal(self, needs: Requirements) -> CachedSignal:
-        """A source of what a distiller needs.
+    def signal(self) -> CachedSignal:
+        """A source of what is needed.
 
         Raises:
             RequirementError: the cache lacks something; the message says which command adds it.
         """
+        needs = self._needs
         return CachedSignal(
             self.store,
             logits=needs.logits,
@@ -72,3 +106,67 @@ class OpenedCache:
             attention_layers=needs.attention_layers,
             modules=self.modules() if needs.modules else {},
         )
+
+    def check_frames(self, sample: int, view_index: int, frames_crc32: int) -> None:
+        """Check that a view was cut out of the very frames that the teacher saw.
+
+        Raises:
+            FingerprintError: the decoder or the file gives other frames.
+        """
+        row = self.row_of(sample, view_index)
+        expected = int(self.store.read_rows(FRAMES_CRC_ARRAY, [row]).item())
+        if frames_crc32 != expected and FRAMES_CRC_ARRAY not in self._allowed:
+            clip = self._workspace.train_clips()[sample]
+            raise FingerprintError(
+                f"{self.store.location} does not fit: {FRAMES_CRC_ARRAY} of row {row} (video "
+                f"{clip.video_id!r}, view {view_index}) is {expected:#010x} in the cache, but "
+                f"{clip.path} decodes to {frames_crc32:#010x}: the file or the decoder is not the "
+                "one that the teacher saw"
+            )
+
+    def frames(self, size: int) -> FrameSource | None:
+        """A reader of cached rendered views, where the recipe keeps them at this size."""
+        spec = self._workspace.recipe.extract.frames
+        if spec is None or spec.size != size:
+            return None
+        name = frames_array(size, spec.image)
+        shape = (3, self._workspace.recipe.views.train.num_frames, size, size)
+
+        def read(sample: int, view_index: int) -> UInt8[Tensor, "3 time height width"]:
+            (stored,) = self.store.read_rows(name, [self.row_of(sample, view_index)])
+            return stored if spec.image == "lossless" else decode_frames(stored, shape)
+
+        return read
+
+    def _readable_samples(self, arrays: Collection[str], *, committed_only: bool) -> list[int]:
+        """Clips of which every view is committed and not failed in every layer that is read."""
+        store = self.store
+        readable = np.ones(store.layout.capacity, dtype=bool)
+        for layer in self._layers_read(arrays):
+            committed = store.committed_parts(layer)
+            missing = [part for part in range(store.num_parts) if part not in committed]
+            if missing and not committed_only:
+                command = "represent" if layer == REPRESENTATION_LAYER else "extract"
+                raise CacheIncompleteError(
+                    f"{store.location} lacks {len(missing)} of {store.num_parts} parts of layer "
+                    f"{layer!r}; run the command that writes it again, and it goes on where it "
+                    f"stopped: featkd {command}; or train on what is there: "
+                    "featkd distill --committed-only"
+                )
+            for part in missing:
+                span = store.part_range(part)
+                readable[span.start : span.stop] = False
+            self.failures |= store.failures(layer)
+        readable[list(self.failures)] = False
+        rows = self._index.rows[:, : self.num_views]
+        complete = ((rows != ABSENT) & readable[rows]).all(axis=1)
+        return [int(sample) for sample in np.flatnonzero(complete)]
+
+    def _layers_read(self, arrays: Collection[str]) -> list[str]:
+        """Layers that hold what is read; the first of them has the frames' CRC."""
+        read = {*arrays, FRAMES_CRC_ARRAY}
+        frames = self._workspace.recipe.extract.frames
+        if frames is not None:
+            read.add(frames_array(frames.size, frames.image))
+        layers = self.store.layers().items()
+        return [name for name, layer in layers if read & {array.name for array in layer.arrays}]

@@ -4,16 +4,24 @@ import time
 
 import numpy as np
 
-from featkd.cache import ArraySpec, ZarrStore
+from featkd.cache import ArraySpec, Fingerprint, FolderStore, compare
 from featkd.cache.signal import attention_array, feature_array
-from featkd.experiment.frozen_modules import ModuleArguments, build_modules, save_frozen_modules
-from featkd.experiment.opened_cache import REPRESENTATION_LAYER, TEACHER_LAYER, OpenedCache
+from featkd.distillers import Requirements
+from featkd.experiment.arrays import REPRESENTATION_LAYER
+from featkd.experiment.fingerprint import representation_fingerprint, teacher_fingerprint
+from featkd.experiment.frozen_modules import (
+    ModuleArguments,
+    build_modules,
+    load_frozen_modules,
+    save_frozen_modules,
+)
+from featkd.experiment.opened_cache import OpenedCache
 from featkd.experiment.run_folder import begin, finish, is_finished
 from featkd.experiment.teacher import FrozenTeacher
 from featkd.experiment.workspace import Workspace
+from featkd.recipes.extract_section import ATTENTION_KEY
 from featkd.representation import attention_by_row
 from featkd.training import (
-    RepresentationModules,
     RepresentationTraining,
     seed_everything,
     settings_digest,
@@ -23,6 +31,8 @@ from featkd.types import Progress, Silent, TapSpec
 
 def represent(workspace: Workspace, progress: Progress | None = None) -> bool:
     """Train on the cached maps, save the modules beside them, write every row's attention.
+
+    Where all of that was done and rows were added since, only their attention is written.
 
     Returns:
         False where all of it was done already.
@@ -35,49 +45,73 @@ def represent(workspace: Workspace, progress: Progress | None = None) -> bool:
     recipe, spec = workspace.recipe, workspace.recipe.representation
     folder = workspace.representation_folder
     teacher = FrozenTeacher(workspace)
-    with ZarrStore.open(workspace.cache_path) as store:
-        opened = OpenedCache(workspace, store, teacher)
-        settings = settings_digest(
-            {
-                "spec": spec.model_dump(mode="json"),
-                "seed": recipe.seed,
-                "cache": dict(opened.fingerprint),
-            }
-        )
-        if is_finished(folder, settings):
+    tap = TapSpec(spec.layer, "full")
+    needs = Requirements(taps=(tap,))
+    base = teacher_fingerprint(workspace, teacher.card, teacher.weights_sha256)
+    fingerprint = representation_fingerprint(workspace, base, recipe.extract.codec(tap.key)[0])
+    settings = settings_digest({"fingerprint": dict(fingerprint)})
+    with FolderStore.open(workspace.cache_path) as store:
+        OpenedCache(workspace, store, teacher, needs)
+        trained = is_finished(folder, settings)
+        if trained and _has_all_attention(store):
             return False
-    with ZarrStore.open_for_writing(workspace.cache_path) as store:
-        opened = OpenedCache(workspace, store, teacher)
-        tap = TapSpec(spec.layer, "full")
-        layer = store.layers()[TEACHER_LAYER]
-        channels, num_steps, height, width = layer.array(feature_array(tap)).shape
-        arguments = ModuleArguments(
-            layer=spec.layer,
-            attention_head=spec.attention_head,
-            shape=(channels, num_steps, height, width),
-            cvae_hidden=spec.cvae_hidden,
-            num_classes=len(teacher.card.classes),
-        )
-        begin(folder, recipe)
-        seed_everything(recipe.seed)
-        modules = build_modules(arguments)
-        # The classifier goes on from the teacher's own.
-        modules.classifier.load_state_dict(teacher.network.backbone.logits.state_dict())
-        labels = store.rows["label"].to_numpy()
-        training = RepresentationTraining(
-            store=store,
-            modules=modules,
-            samples=opened.samples,
-            labels={s: int(labels[opened.row_of(s, 0)]) for s in opened.samples},
-            row_of=opened.row_of,
-            num_views=opened.num_views,
-            spec=spec,
-            device=workspace.device,
-            seed=recipe.seed,
-        )
-        seconds = training.run(folder, settings=settings, progress=shown)
-        save_frozen_modules(store, modules, arguments)
-        _write_attention(workspace, opened, modules, tap, settings, shown)
+    with FolderStore.open_for_writing(workspace.cache_path) as store:
+        opened = OpenedCache(workspace, store, teacher, needs)
+        if not trained:
+            known = store.layers().get(REPRESENTATION_LAYER)
+            if known is not None and compare(known.fingerprint, fingerprint):
+                # Attention of modules that are about to be replaced.
+                store.remove_arrays([array.name for array in known.arrays])
+            _train(workspace, opened, teacher, tap, settings, shown)
+        _write_attention(workspace, opened, tap, fingerprint, shown)
+    return True
+
+
+def _has_all_attention(store: FolderStore) -> bool:
+    return (
+        REPRESENTATION_LAYER in store.layers()
+        and len(store.committed_parts(REPRESENTATION_LAYER)) == store.num_parts
+    )
+
+
+def _train(
+    workspace: Workspace,
+    opened: OpenedCache,
+    teacher: FrozenTeacher,
+    tap: TapSpec,
+    settings: str,
+    progress: Progress,
+) -> None:
+    recipe, spec = workspace.recipe, workspace.recipe.representation
+    folder = workspace.representation_folder
+    store = opened.store
+    channels, num_steps, height, width = _map_shape(opened, tap)
+    arguments = ModuleArguments(
+        layer=spec.layer,
+        attention_head=spec.attention_head,
+        shape=(channels, num_steps, height, width),
+        cvae_hidden=spec.cvae_hidden,
+        num_classes=len(teacher.card.classes),
+    )
+    begin(folder, recipe)
+    seed_everything(recipe.seed)
+    modules = build_modules(arguments)
+    # The classifier goes on from the teacher's own.
+    modules.classifier.load_state_dict(teacher.network.backbone.logits.state_dict())
+    clips = workspace.train_clips()
+    training = RepresentationTraining(
+        store=store,
+        modules=modules,
+        samples=opened.samples,
+        labels={sample: clips[sample].label for sample in opened.samples},
+        row_of=opened.row_of,
+        num_views=opened.num_views,
+        spec=spec,
+        device=workspace.device,
+        seed=recipe.seed,
+    )
+    seconds = training.run(folder, settings=settings, progress=progress)
+    save_frozen_modules(store, modules, arguments)
     finish(
         folder,
         settings,
@@ -91,24 +125,30 @@ def represent(workspace: Workspace, progress: Progress | None = None) -> bool:
             "parameters": sum(p.numel() for m in modules.items().values() for p in m.parameters()),
         },
     )
-    return True
+
+
+def _map_shape(opened: OpenedCache, tap: TapSpec) -> tuple[int, int, int, int]:
+    layers = opened.store.layers().values()
+    (array,) = [a for layer in layers for a in layer.arrays if a.name == feature_array(tap)]
+    channels, num_steps, height, width = array.shape
+    return channels, num_steps, height, width
 
 
 def _write_attention(
     workspace: Workspace,
     opened: OpenedCache,
-    modules: RepresentationModules,
     tap: TapSpec,
-    settings: str,
+    fingerprint: Fingerprint,
     progress: Progress,
 ) -> None:
     store = opened.store
-    channels, num_steps, _, _ = store.layers()[TEACHER_LAYER].array(feature_array(tap)).shape
+    channels, num_steps, _, _ = _map_shape(opened, tap)
     name = attention_array(tap.layer)
-    spec = ArraySpec(name=name, shape=(channels, num_steps), dtype=workspace.recipe.extract.dtype)
-    store.add_layer(REPRESENTATION_LAYER, [spec], {"settings": settings})
+    dtype, compression = workspace.recipe.extract.codec(ATTENTION_KEY)
+    spec = ArraySpec(name=name, shape=(channels, num_steps), dtype=dtype, compression=compression)
+    store.add_layer(REPRESENTATION_LAYER, [spec], fingerprint)
     done = store.committed_parts(REPRESENTATION_LAYER)
-    head = modules.attention_head.eval()
+    head = load_frozen_modules(store, workspace.device)["attention_head"]
     missing = [part for part in range(store.num_parts) if part not in done]
     for part in progress.track(
         missing, description="attention", total=store.num_parts, unit="part", done=len(done)
@@ -117,7 +157,7 @@ def _write_attention(
         rows = store.part_range(part)
         failures = {row: opened.failures[row] for row in rows if row in opened.failures}
         readable = [row for row in rows if row not in failures]
-        values = np.zeros((len(rows), channels, num_steps), dtype=spec.dtype)
+        values = np.zeros((len(rows), channels, num_steps), dtype=np.float32)
         if readable:
             maps = store.read_rows(feature_array(tap), readable)
             attention = attention_by_row(head, maps.to(workspace.device).float())

@@ -1,16 +1,19 @@
 """Training one student against the cache, or against the live teacher."""
 
+from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Literal
 
-from featkd.cache import ZarrStore
+from pydantic import TypeAdapter
+
+from featkd.cache import FolderStore
 from featkd.cache.signal import SignalSource
 from featkd.distillers import Requirements
-from featkd.errors import UsageError
 from featkd.experiment.classifier import ClassifierRun, run_classifier
 from featkd.experiment.needs import distiller_requirements
 from featkd.experiment.opened_cache import OpenedCache
 from featkd.experiment.teacher import FrozenTeacher
-from featkd.experiment.workspace import Workspace
+from featkd.experiment.workspace import Workspace, read_json, write_json
 from featkd.models import LiveSignal, NetworkCard
 from featkd.types import Progress, Silent, TapSpec
 
@@ -23,6 +26,8 @@ def distill(
     seed: int,
     *,
     signal: Signal = "cached",
+    allowed: Collection[str] = (),
+    committed_only: bool = False,
     progress: Progress | None = None,
 ) -> bool:
     """Train the student that the recipe calls ``name``.
@@ -32,24 +37,39 @@ def distill(
         name: key of the recipe's ``distillers``.
         seed: of initialisation, order and noise; views keep the recipe's seed.
         signal: whether the teacher's answers come from the cache or from the teacher itself.
+        allowed: fields of the cache's fingerprint that may differ from the recipe; recorded in the
+            run's summary.
+        committed_only: train on the clips that are committed by now, while extraction goes on. A
+            run that is resumed keeps the clips it began with.
         progress: shows the work.
 
     Returns:
         False where it was trained already.
 
     Raises:
-        UsageError: the recipe has no such distiller.
+        UsageError: the recipe has no such distiller, or a mismatch cannot be allowed.
         CacheError: the cache is missing, of another teacher or incomplete.
         RequirementError: the cache lacks something the distiller needs.
     """
     needs = distiller_requirements(workspace.recipe, name)
     teacher = FrozenTeacher(workspace)
-    with ZarrStore.open(workspace.cache_path) as store:
-        opened = OpenedCache(workspace, store, teacher)
-        source: SignalSource = (
-            opened.signal(needs) if signal == "cached" else _live(teacher, opened, needs)
+    with FolderStore.open(workspace.cache_path) as store:
+        opened = OpenedCache(
+            workspace, store, teacher, needs, allowed=allowed, committed_only=committed_only
         )
-        return _train(workspace, name, seed, signal, opened, source, progress or Silent())
+        source: SignalSource = (
+            opened.signal() if signal == "cached" else _live(teacher, opened, needs)
+        )
+        return _train(
+            workspace,
+            name,
+            seed,
+            signal,
+            opened,
+            source,
+            progress or Silent(),
+            committed_only=committed_only,
+        )
 
 
 def student_card(workspace: Workspace, name: str) -> NetworkCard:
@@ -85,6 +105,8 @@ def _train(
     opened: OpenedCache,
     source: SignalSource,
     progress: Progress,
+    *,
+    committed_only: bool,
 ) -> bool:
     recipe = workspace.recipe
     card = student_card(workspace, name)
@@ -93,30 +115,40 @@ def _train(
     views = workspace.rendered(
         recipe.data.train_split, recipe.views.train, tuple(dict.fromkeys(sizes))
     )
-    if len(views.clips) * opened.num_views != opened.store.num_rows:
-        raise UsageError(
-            f"{opened.store.location} has {opened.store.num_rows} rows; expected "
-            f"{len(views.clips)} clips times {opened.num_views} views"
-        )
+    views.check = opened.check_frames
+    views.frames = None if source.needs_clips else opened.frames(card.preprocess.size)
     label = name if signal == "cached" else f"{name}+live"
+    folder = workspace.student_folder(label, seed)
+    samples = _begun_with(folder, opened.samples) if committed_only else opened.samples
     run = ClassifierRun(
         kind="student",
         name=label,
         seed=seed,
-        folder=workspace.student_folder(label, seed),
+        folder=folder,
         card=card,
         training=recipe.student.training,
         distiller=recipe.distillers[name],
         fingerprint=opened.fingerprint,
         signal=signal,
+        samples=tuple(samples) if committed_only else None,
+        exceptions=opened.exceptions,
     )
     return run_classifier(
         workspace,
         run,
         source=source,
         views=views,
-        samples=opened.samples,
+        samples=samples,
         row_of=opened.row_of,
         teacher_size=teacher_size,
         progress=progress,
     )
+
+
+def _begun_with(folder: Path, samples: Sequence[int]) -> list[int]:
+    """The clips a run on a growing cache began with: those of now, at its first start."""
+    path = folder / "samples.json"
+    if not path.exists():
+        write_json(path, {"samples": list(samples)})
+    begun: list[int] = TypeAdapter(list[int]).validate_python(read_json(path)["samples"])
+    return begun

@@ -1,6 +1,9 @@
 """Training the teacher from labels, and loading it frozen."""
 
 from collections.abc import Sequence
+from copy import deepcopy
+
+import torch
 
 from featkd.cache import sha256_of_state_dict
 from featkd.cache.signal import SignalRequest
@@ -83,15 +86,23 @@ class FrozenTeacher:
                 f"{workspace.recipe.data.manifest} ({len(workspace.manifest.header.classes)}); "
                 "expected the same names in the same order"
             )
-        self._batch_size = workspace.recipe.extract.batch_size
+        self._settings = workspace.recipe.extract
         self._device = workspace.device
 
-    def with_taps(self, taps: Sequence[TapSpec]) -> Teacher:
-        """Ready to run, reading these taps."""
+    def with_taps(self, taps: Sequence[TapSpec], *, device: torch.device | None = None) -> Teacher:
+        """Ready to run, reading these taps.
+
+        Args:
+            taps: what to read.
+            device: where to put a copy of its own; default: the recipe's device, without a copy.
+        """
+        backbone = self.network.backbone
         return Teacher(
-            self.network.backbone,
+            backbone if device is None else deepcopy(backbone),
             self.card.preprocess,
             taps,
-            batch_size=self._batch_size,
-            device=self._device,
+            batch_size=self._settings.batch_size,
+            device=device or self._device,
+            precision=self._settings.precision,
+            compiled=self._settings.compile,
         )

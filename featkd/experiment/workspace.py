@@ -1,7 +1,7 @@
 """Where a recipe's outputs lie, and the pieces that several stages share."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -78,7 +78,7 @@ class Workspace:
                 "CUDA device"
             ) from error
 
-    def train_clips(self) -> list[Clip]:
+    def train_clips(self) -> Sequence[Clip]:
         """Clips of the split that is extracted and trained on."""
         return self.manifest.clips(self.recipe.data.train_split)
 
@@ -98,15 +98,17 @@ class Workspace:
         return self._views[key]
 
 
-def row_table(clips: list[Clip], split: str, spec: TrainingViews, seed: int) -> pd.DataFrame:
-    """The sample table of a cache: row = sample * num_views + view index.
+def row_table(
+    clips: Sequence[Clip], split: str, spec: TrainingViews, seed: int, views: range
+) -> pd.DataFrame:
+    """A sample table: the given views of every clip, the views of a clip side by side.
 
     A clip without frames (its file could not be read when the manifest was built) has rows too, so
     that extraction can record why they failed; its view is empty.
     """
     records: list[dict[str, object]] = []
     for clip in clips:
-        for view_index in range(spec.num_views):
+        for view_index in views:
             view = (
                 spec.draw(seed=seed, clip=clip, view_index=view_index) if clip.num_frames else None
             )

@@ -1,15 +1,16 @@
 """What a recipe may say. Everything a run depends on is here and nowhere else."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, StringConstraints, model_validator
 
 from featkd.distillers import DistillerSpec
 from featkd.models import ModelSpec, PreprocessSpec
+from featkd.recipes.extract_section import ExtractSection
 from featkd.synthetic import SyntheticSpec
 from featkd.training import LoadingSpec, RepresentationSpec, TrainingSpec
-from featkd.types import Spec, TapSpec
+from featkd.types import Spec
 from featkd.video import EvaluationViews, TrainingViews
 
 RunName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+]*$")]
@@ -49,25 +50,6 @@ class NetworkSection(Spec):
     """Input size and normalisation."""
     training: TrainingSpec = TrainingSpec()
     """Epochs, batch size, optimiser."""
-
-
-class ExtractSection(Spec):
-    """What is kept of the teacher."""
-
-    batch_size: Annotated[int, Field(ge=1)] = 16
-    """Views the teacher sees at once, whether it fills a cache or answers live."""
-    part_rows: Annotated[int, Field(ge=1, le=4096)] = 64
-    """Rows that are written and committed together."""
-    dtype: Literal["float16", "float32"] = "float16"
-    """Number format of feature maps and attention; logits are always float32."""
-    taps: tuple[str, ...] = ()
-    """Taps beyond those the recipe's distillers need, for example ``Mixed_4f.pooled``."""
-
-    @model_validator(mode="after")
-    def _taps_parse(self) -> "ExtractSection":
-        for key in self.taps:
-            TapSpec.parse(key)
-        return self
 
 
 class Recipe(Spec):

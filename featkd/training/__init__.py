@@ -9,10 +9,11 @@ from featkd.training.representation import (
     RepresentationTraining,
 )
 from featkd.training.seeding import seed_everything
-from featkd.training.views import LoadingSpec, RenderedViews
+from featkd.training.views import FrameSource, LoadingSpec, RenderedViews
 
 __all__ = [
     "ClassifierTraining",
+    "FrameSource",
     "LoadingSpec",
     "OptimiserSpec",
     "RenderedViews",

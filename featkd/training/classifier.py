@@ -5,6 +5,7 @@ A teacher is a student that nobody teaches: the same loop with the distiller ``n
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,8 +18,11 @@ from featkd.models import PreprocessSpec, VideoClassifier, place, preprocess
 from featkd.training.checkpoint import Stateful
 from featkd.training.loop import Run, Update, train
 from featkd.training.optimiser import Optimiser, OptimiserSpec
+from featkd.training.prefetch import prefetched
 from featkd.training.views import Batch, RenderedViews, epoch_pairs
 from featkd.types import Progress, Spec, StudentOutput, TeacherSignal
+
+_SIGNALS_AHEAD = 2
 
 
 class TrainingSpec(Spec):
@@ -36,6 +40,14 @@ class TrainingSpec(Spec):
     """Moves the student's CVAE, where the distiller has one."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Autocast of the network; losses are float32 in any case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """A batch and what the teacher says about it, still where its source put it."""
+
+    batch: Batch
+    signal: TeacherSignal
 
 
 class ClassifierTraining:
@@ -94,7 +106,7 @@ class ClassifierTraining:
             "distiller": distiller.modules,
             "optimiser": self.optimiser,
         }
-        self._passes: list[Update[Batch]] = [self._student_update]
+        self._passes: list[Update[Lesson]] = [self._student_update]
         if isinstance(distiller, Generative):
             distiller.generator.to(device)
             self._generative = distiller
@@ -135,15 +147,31 @@ class ClassifierTraining:
             progress=progress,
         )
 
-    def batches(self, epoch: int) -> Iterator[Batch]:
-        """The rendered batches of an epoch, counted from 1."""
+    def batches(self, epoch: int) -> Iterator[Lesson]:
+        """The lessons of an epoch, counted from 1.
+
+        Signals that are only read come from a thread of their own, ahead of need; a teacher in the
+        loop answers when its batch is due, since it needs the processor that the network needs.
+        """
         if isinstance(self.distiller, Generative):
             # The loop has just seeded torch from (seed, epoch); the noise follows, for resuming.
             self.distiller.noise.manual_seed(torch.initial_seed())
         pairs = epoch_pairs(
             self.samples, num_views=self.views.spec.num_views, epoch=epoch, seed=self.seed
         )
-        return self.views.batches(pairs, batch_size=self.spec.batch_size, drop_last=True)
+        batches = self.views.batches(pairs, batch_size=self.spec.batch_size, drop_last=True)
+        if self.source.needs_clips:
+            return (Lesson(batch, self._ask(batch)) for batch in batches)
+        ahead = prefetched(batches, self._ask, depth=_SIGNALS_AHEAD)
+        return (Lesson(batch, signal) for batch, signal in ahead)
+
+    def _ask(self, batch: Batch) -> TeacherSignal:
+        return self.source.signal(
+            SignalRequest(
+                rows=tuple(map(self.row_of, batch.samples, batch.view_indices)),
+                teacher_clips=batch.clips[self.teacher_size] if self.source.needs_clips else None,
+            )
+        )
 
     def _student(self, batch: Batch) -> StudentOutput:
         clips = preprocess(
@@ -158,33 +186,27 @@ class ClassifierTraining:
             self.device.type, dtype=torch.bfloat16, enabled=self.spec.precision == "bfloat16"
         )
 
-    def _signal(self, batch: Batch) -> TeacherSignal:
-        return self.source.signal(
-            SignalRequest(
-                rows=tuple(map(self.row_of, batch.samples, batch.view_indices)),
-                teacher_clips=batch.clips[self.teacher_size] if self.source.needs_clips else None,
-            )
-        ).to(self.device)
-
-    def _student_update(self, batch: Batch, epoch: int) -> tuple[Mapping[str, float], int]:
-        return self._learn(batch, epoch, self._student(batch), self._signal(batch))
+    def _student_update(self, lesson: Lesson, epoch: int) -> tuple[Mapping[str, float], int]:
+        student = self._student(lesson.batch)
+        return self._learn(lesson.batch, epoch, student, lesson.signal.to(self.device))
 
     def _generator_update(
         self,
-        batch: Batch,
+        lesson: Lesson,
         epoch: int,  # noqa: ARG002 - every pass is called alike
     ) -> tuple[Mapping[str, float], int]:
         # The network is only looked at: evaluation mode keeps its running statistics still.
         self.network.eval()
         with torch.no_grad():
-            student = self._student(batch)
+            student = self._student(lesson.batch)
         self.network.train()
-        return self._learn_generator(student, self._signal(batch)), len(batch.samples)
+        values = self._learn_generator(student, lesson.signal.to(self.device))
+        return values, len(lesson.batch.samples)
 
-    def _joint_update(self, batch: Batch, epoch: int) -> tuple[Mapping[str, float], int]:
-        student, signal = self._student(batch), self._signal(batch)
+    def _joint_update(self, lesson: Lesson, epoch: int) -> tuple[Mapping[str, float], int]:
+        student, signal = self._student(lesson.batch), lesson.signal.to(self.device)
         generator_values = self._learn_generator(student, signal)
-        values, weight = self._learn(batch, epoch, student, signal)
+        values, weight = self._learn(lesson.batch, epoch, student, signal)
         return generator_values | values, weight
 
     def _learn_generator(self, student: StudentOutput, signal: TeacherSignal) -> dict[str, float]:

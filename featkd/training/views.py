@@ -1,7 +1,7 @@
 """Rendered views for training: decoded ahead of need by threads, kept in memory while it lasts."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Lock
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from featkd.errors import UsageError
 from featkd.types import Clip, Spec
-from featkd.video import EvaluationViews, TrainingViews, render_clip
+from featkd.video import EvaluationViews, Rendered, TrainingViews, render_clip
 
 _BATCHES_AHEAD = 3
 
@@ -45,6 +45,19 @@ class Batch:
     clips: dict[int, UInt8[Tensor, "batch 3 time height width"]]
 
 
+FrameCheck = Callable[[int, int, int], None]
+"""Called with sample, view index and CRC32 of the decoded frames; raises where they are wrong."""
+
+FrameSource = Callable[[int, int], UInt8[Tensor, "3 time height width"] | None]
+"""Gives the pixels of (sample, view index) where it has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    rendered: Rendered
+    passed: FrameCheck | None
+
+
 class RenderedViews:
     """Renders (clip, view) pairs at fixed sizes.
 
@@ -54,6 +67,13 @@ class RenderedViews:
         seed: of the drawing.
         sizes: pixels of each rendering; all come from one decoding.
         loading: threads and memory.
+
+    Attributes:
+        check: sees the frames of every view that was decoded before its pixels are given out. A
+            view kept in memory is shown to a check once. None: nobody checks.
+        frames: views rendered before, as a cache keeps them; asked instead of the video where only
+            one size is wanted. It must give a view's pixels at that size, always the same. None:
+            every view is decoded.
     """
 
     def __init__(
@@ -72,7 +92,10 @@ class RenderedViews:
         self.seed = seed
         self.sizes = tuple(dict.fromkeys(sizes))
         self.loading = loading
-        self._kept: dict[tuple[int, int], list[Tensor]] = {}
+        self.check: FrameCheck | None = None
+        self.frames: FrameSource | None = None
+        self._decoded: dict[tuple[int, int], _Decoded] = {}
+        self._given: dict[tuple[int, int], Tensor] = {}
         self._free_bytes = int(loading.memory_gib * 2**30)
         self._lock = Lock()
 
@@ -81,20 +104,50 @@ class RenderedViews:
 
         Raises:
             VideoError: the file cannot be decoded.
+            CacheError: `check` refuses the frames, or `frames` cannot read its own.
         """
-        key = (sample, view_index)
-        kept = self._kept.get(key)
-        if kept is not None:
-            return kept
+        # A view that `frames` has is never taken from its video, not even from memory: pixels that
+        # were stored with loss are others, and a run must not depend on what was decoded before.
+        if self.frames is not None and len(self.sizes) == 1:
+            pixels = self._give(self.frames, (sample, view_index))
+            if pixels is not None:
+                return [pixels]
+        return self._decode((sample, view_index)).pixels
+
+    def _give(self, frames: FrameSource, key: tuple[int, int]) -> Tensor | None:
+        if key in self._given:
+            return self._given[key]
+        pixels = frames(*key)
+        if pixels is not None:
+            with self._lock:
+                if key not in self._given and self._reserve([pixels]):
+                    self._given[key] = pixels
+        return pixels
+
+    def _decode(self, key: tuple[int, int]) -> Rendered:
+        known, check = self._decoded.get(key), self.check
+        if known is not None and known.passed is check:
+            return known.rendered
+        rendered = self._render_from_file(*key) if known is None else known.rendered
+        if check is not None:
+            check(*key, rendered.frames_crc32)
+        with self._lock:
+            if key in self._decoded or self._reserve(rendered.pixels):
+                self._decoded[key] = _Decoded(rendered, check)
+        return rendered
+
+    def _render_from_file(self, sample: int, view_index: int) -> Rendered:
         clip = self.clips[sample]
         view = self.spec.draw(seed=self.seed, clip=clip, view_index=view_index)
-        rendered = render_clip(clip, view, self.sizes)
-        num_bytes = sum(tensor.nbytes for tensor in rendered)
-        with self._lock:
-            if key not in self._kept and num_bytes <= self._free_bytes:
-                self._free_bytes -= num_bytes
-                self._kept[key] = rendered
-        return rendered
+        return render_clip(clip, view, self.sizes)
+
+    def _reserve(self, tensors: Sequence[Tensor]) -> bool:
+        """Take memory for tensors out of the budget, if they fit."""
+        num_bytes = sum(tensor.nbytes for tensor in tensors)
+        if num_bytes > self._free_bytes:
+            return False
+        self._free_bytes -= num_bytes
+        return True
 
     def batches(
         self, pairs: Sequence[tuple[int, int]], *, batch_size: int, drop_last: bool
@@ -103,6 +156,7 @@ class RenderedViews:
 
         Raises:
             VideoError: the file of one of them cannot be decoded.
+            CacheError: as `render`.
         """
         stop = len(pairs) - len(pairs) % batch_size if drop_last else len(pairs)
         waiting: deque[tuple[Sequence[tuple[int, int]], list[Future[list[Tensor]]]]] = deque()

@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -42,7 +43,22 @@ def render(
     return torch.from_numpy(np.ascontiguousarray(scaled.transpose(3, 0, 1, 2)))
 
 
-def render_clip(clip: Clip, view: View, sizes: Sequence[int]) -> list[Tensor]:
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A view rendered at several sizes from one decoding.
+
+    Attributes:
+        pixels: (3, T, size, size) for each size, in the order asked for.
+        frames_crc32: CRC32 of the decoded frames, upright and in full size, in the view's order.
+            It does not depend on the sizes, so networks of any input size can prove by it that
+            they see the very same frames.
+    """
+
+    pixels: list[Tensor]
+    frames_crc32: int
+
+
+def render_clip(clip: Clip, view: View, sizes: Sequence[int]) -> Rendered:
     """Decode a view once and render it at several sizes, for example a teacher's and a student's.
 
     Args:
@@ -50,14 +66,12 @@ def render_clip(clip: Clip, view: View, sizes: Sequence[int]) -> list[Tensor]:
         view: frames, region and flip.
         sizes: heights (= widths) in pixels.
 
-    Returns:
-        One uint8 tensor of shape (3, time, size, size) for each size.
-
     Raises:
         VideoError: the frames cannot be read.
     """
     frames = read_frames(clip, view.frame_indices)
-    return [render(frames, view, size) for size in sizes]
+    pixels = [render(frames, view, size) for size in sizes]
+    return Rendered(pixels, zlib.crc32(frames.data))
 
 
 def crc32_of(rendered: UInt8[Tensor, "3 time height width"]) -> int:

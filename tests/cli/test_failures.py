@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from featkd.cache import ZarrStore
+from featkd.cache import FolderStore
 from featkd.cli.failures import describe_failure
 from featkd.errors import StorageFullError, UsageError
 
@@ -133,7 +133,7 @@ def test_extract__no_space_left(
     def fail(*_: object, **__: object) -> None:
         raise raised
 
-    monkeypatch.setattr(ZarrStore, "write_part", fail)
+    monkeypatch.setattr(FolderStore, "write_part", fail)
     (own_workdir / "cache").rename(tmp_path / "away")
     result = featkd("extract", "demo", *tiny(own_workdir))
     _assert_one_line(result, expected, "no room left")

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from featkd.cache import ZarrStore
+from featkd.cache import FolderStore
 from featkd.experiment import Workspace
 from featkd.extract import ExtractSummary, extract
 from featkd.manifest import BuildResult, build_from_folders, write_manifest
@@ -104,7 +104,7 @@ def test_extraction__runs_through_and_says_why_files_failed(
         assert name in reason
         assert len(reason) < 400
         assert "Traceback" not in reason
-    with ZarrStore.open(work / "cache") as store:
+    with FolderStore.open(work / "cache") as store:
         assert store.num_rows == len(built.manifest.table) + len(broken)
         readable = [row for row in range(store.num_rows) if row not in store.failures("teacher")]
         assert store.read_rows("logits", readable).isfinite().all()

@@ -8,7 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from featkd.cache import ZarrStore
+from featkd.cache import FolderStore
+from featkd.cache.sealed_json import seal, unseal
 from featkd.errors import (
     CacheError,
     CacheIncompleteError,
@@ -133,10 +134,10 @@ def test_represent__stopped_while_writing_attention_goes_on(
     workspace = make_workspace(work)
     with pytest.raises(StoppedError):
         represent(workspace, StopsAfter(3 + 2))  # three training steps, two parts of attention
-    with ZarrStore.open(work / "cache") as store:
+    with FolderStore.open(work / "cache") as store:
         assert store.committed_parts("representation") == {0, 1}
     assert represent(workspace)
-    with ZarrStore.open(work / "cache") as store:
+    with FolderStore.open(work / "cache") as store:
         attention = store.read_rows("attention/Mixed_5c", range(store.num_rows))
         head_input = store.read_rows("features/Mixed_5c.full", [23])
     assert ((attention > 0) & (attention < 1)).all()
@@ -192,9 +193,8 @@ def test_distill__clips_with_failed_views_are_left_out(
     work: Path, make_workspace: MakeWorkspace
 ) -> None:
     path = work / "cache" / "commits" / "teacher" / "000000.json"
-    commit = json.loads(path.read_text())
-    commit["failures"] = {"2": "the file is damaged"}
-    path.write_text(json.dumps(commit))
+    commit = unseal(path.read_bytes())
+    path.write_bytes(seal(commit | {"failures": {"2": "the file is damaged"}}))
     workspace = make_workspace(work)
     distill(workspace, "kd", 0)
     summary = json.loads((workspace.student_folder("kd", 0) / "summary.json").read_text())

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from featkd.cache import ZarrStore
+from featkd.cache import FolderStore
 from featkd.distillers import Shapes, build_distiller
 from featkd.experiment import FrozenTeacher, Workspace, represent, train_teacher
 from featkd.experiment.classifier import _measure_shapes
@@ -45,9 +45,9 @@ def losses(workspace: Workspace, name: str, signal: str) -> list[dict[str, float
     """Values of the first steps of a student's training, from one of the two signals."""
     needs = distiller_requirements(workspace.recipe, name)
     teacher = FrozenTeacher(workspace)
-    with ZarrStore.open(workspace.cache_path) as store:
-        opened = OpenedCache(workspace, store, teacher)
-        source = opened.signal(needs) if signal == "cached" else _live(teacher, opened, needs)
+    with FolderStore.open(workspace.cache_path) as store:
+        opened = OpenedCache(workspace, store, teacher, needs)
+        source = opened.signal() if signal == "cached" else _live(teacher, opened, needs)
         seed_everything(3)
         card = student_card(workspace, name)
         network = card.build(layers=needs.student_layers)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from featkd.cache import ZarrStore
+from featkd.cache import FolderStore
 from featkd.errors import CacheLockedError, FingerprintError
 from featkd.experiment import FrozenTeacher, Workspace, taps_to_extract, train_teacher
 from featkd.extract import extract
@@ -24,7 +24,7 @@ MakeWorkspace = Callable[..., Workspace]
 
 
 def arrays_of(folder: Path) -> dict[str, torch.Tensor]:
-    with ZarrStore.open(folder / "cache") as store:
+    with FolderStore.open(folder / "cache") as store:
         names = [array.name for layer in store.layers().values() for array in layer.arrays]
         return {name: store.read_rows(name, range(store.num_rows)) for name in names}
 
@@ -38,11 +38,14 @@ def test_extract__every_row_is_what_the_teacher_says_of_its_view(
     clips = workspace.train_clips()
     spec = workspace.recipe.views.train
     arrays = arrays_of(extracted)
-    assert set(arrays) == {"logits", "view_crc32", *(f"features/{tap.key}" for tap in taps)}
+    checksums = {"view_crc32", "frames_crc32"}
+    assert set(arrays) == {"logits", *checksums, *(f"features/{tap.key}" for tap in taps)}
     for row in (0, 7, 23):
         clip = clips[row // spec.num_views]
         view = spec.draw(seed=0, clip=clip, view_index=row % spec.num_views)
-        (pixels,) = render_clip(clip, view, [32])
+        rendered = render_clip(clip, view, [32])
+        (pixels,) = rendered.pixels
+        assert arrays["frames_crc32"][row].item() == rendered.frames_crc32
         logits, features = teacher(pixels[None])
         assert arrays["view_crc32"][row].item() == crc32_of(pixels)
         torch.testing.assert_close(arrays["logits"][row], logits[0], atol=1e-5, rtol=1e-5)
@@ -66,8 +69,7 @@ def test_extract__second_call_computes_nothing(
     ("override", "field"),
     [
         pytest.param("views.train={num_frames: 16, num_views: 2}", "horizontal_flip", id="view"),
-        pytest.param("extract.dtype=float16", "extract.dtype", id="dtype"),
-        pytest.param("extract.taps=[Mixed_3b.pooled]", "teacher.taps", id="taps"),
+        pytest.param("extract.precision=bfloat16", "teacher.precision", id="precision"),
     ],
 )
 def test_extract__a_cache_of_something_else_is_refused(
@@ -110,7 +112,7 @@ def test_extract__failed_videos_cost_only_their_rows(
     assert summary.num_failed == 6
     assert clips[5].path.name in summary.failed_videos[clips[5].video_id]
     assert "manifest" in summary.failed_videos[clips[7].video_id]
-    with ZarrStore.open(tmp_path / "cache") as store:
+    with FolderStore.open(tmp_path / "cache") as store:
         assert store.read_rows("logits", [0, 1, 4, 5]).isfinite().all()
         assert sorted(store.failures("teacher")) == [2, 3, 10, 11, 14, 15]
 
@@ -126,7 +128,10 @@ def test_extract__not_finite_features_are_refused(
     save_network(tmp_path / "teacher" / "model.safetensors", teacher.network, teacher.card)
     summary = extract(workspace)
     assert summary.num_failed == summary.num_rows
-    assert all("logits is NaN" in reason for reason in summary.failed_videos.values())
+    assert all(
+        f"logits of {video_id!r} is NaN" in reason
+        for video_id, reason in summary.failed_videos.items()
+    )
 
 
 def test_extract__second_writer_is_told(
@@ -137,7 +142,7 @@ def test_extract__second_writer_is_told(
     (cache / "commits" / "teacher" / "000002.json").unlink()
     workspace = make_workspace(tmp_path / "work")
     with (
-        ZarrStore.open_for_writing(cache),
+        FolderStore.open_for_writing(cache),
         pytest.raises(CacheLockedError, match=str(os.getpid())),
     ):
         extract(workspace)
@@ -147,7 +152,7 @@ def test_extract__second_writer_is_told(
 def test_extract__a_finished_cache_can_be_asked_while_it_is_written_to(
     extracted: Path, make_workspace: MakeWorkspace
 ) -> None:
-    with ZarrStore.open_for_writing(extracted / "cache"):
+    with FolderStore.open_for_writing(extracted / "cache"):
         assert extract(make_workspace(extracted)).num_computed == 0
 
 

@@ -66,11 +66,30 @@ def test_render_clip__decodes_once_for_several_sizes(write_video, clip_of, monke
         return read_frames(*arguments)
 
     monkeypatch.setattr(sys.modules["featkd.video.render"], "read_frames", counted)
-    large, small = render_clip(clip, view, [48, 24])
+    large, small = render_clip(clip, view, [48, 24]).pixels
     assert len(calls) == 1
     assert torch.equal(large, render(frames, view, 48))
     assert torch.equal(small, render(frames, view, 24))
     assert small.shape == (3, 5, 24, 24)
+
+
+def test_render_clip__tells_the_frames_by_their_bytes_at_any_size(write_video, clip_of):
+    clip = clip_of(write_video(), 40)
+    view = view_of((0.2, 0.2, 0.8, 0.8), flip=True, frame_indices=(7, 2, 2))
+    frames = [read_frames(clip, [index])[0].tobytes() for index in view.frame_indices]
+    expected = zlib.crc32(b"".join(frames))
+    for sizes in ([24], [48, 24], []):
+        assert render_clip(clip, view, sizes).frames_crc32 == expected
+    other = view_of((0.2, 0.2, 0.8, 0.8), flip=True, frame_indices=(2, 7, 2))
+    assert render_clip(clip, other, [24]).frames_crc32 != expected
+
+
+def test_render_clip__tells_frames_of_another_file(write_video, clip_of):
+    view = view_of(frame_indices=(0, 1))
+    clear = clip_of(write_video("clear.mp4", options={"crf": "1"}), 40)
+    coarse = clip_of(write_video("coarse.mp4", options={"crf": "50"}), 40)
+    found = {render_clip(clip, view, [8]).frames_crc32 for clip in (clear, coarse)}
+    assert len(found) == 2
 
 
 def test_crc32_of__is_that_of_the_bytes():
@@ -97,6 +116,6 @@ def test_render_clip__needs_no_particular_file_type(real_video, clip_of):
     path: Path = real_video("i3d_v_CricketShot_g04_c01_rgb.gif")
     clip = clip_of(path, 79, width=224, height=224)
     view = EvaluationViews(num_frames=2).draw(seed=0, clip=clip, view_index=0)
-    [rendered] = render_clip(clip, view, [224])
+    [rendered] = render_clip(clip, view, [224]).pixels
     decoded = read_frames(clip, view.frame_indices)
     np.testing.assert_array_equal(rendered.numpy(), decoded.transpose(3, 0, 1, 2))

@@ -1,0 +1,136 @@
+"""What an extraction has to write: the layers of a cache that are missing or not complete."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from featkd.cache import ArraySpec, CacheStore, Mismatch, feature_array, refuse_mismatches
+from featkd.cache.signal import LOGITS_ARRAY
+from featkd.experiment.arrays import (
+    FRAMES_CRC_ARRAY,
+    TEACHER_LAYER,
+    VIEW_CRC_ARRAY,
+    frames_array,
+    is_teacher_layer,
+)
+from featkd.models import Teacher
+from featkd.recipes import Recipe
+from featkd.recipes.extract_section import LOGITS_KEY, ExtractSection
+from featkd.types import TapSpec
+from featkd.video import frame_blob_capacity_bytes
+
+
+@dataclass(frozen=True)
+class LayerJob:
+    """A layer to write.
+
+    Attributes:
+        name: of the layer.
+        arrays: that it consists of.
+    """
+
+    name: str
+    arrays: tuple[ArraySpec, ...]
+
+    @property
+    def array_names(self) -> frozenset[str]:
+        """Their names."""
+        return frozenset(array.name for array in self.arrays)
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether the teacher has to run; rendered views alone do not need it."""
+        return any(
+            name == LOGITS_ARRAY or name.startswith("features/") for name in self.array_names
+        )
+
+    @property
+    def is_first(self) -> bool:
+        """Whether it is the layer that records the CRC of frames; later ones are checked by it."""
+        return FRAMES_CRC_ARRAY in self.array_names
+
+
+def wanted_arrays(recipe: Recipe, taps: Sequence[TapSpec]) -> list[str]:
+    """Names of all arrays that a recipe's extraction leaves."""
+    names = [LOGITS_ARRAY, *map(feature_array, taps), VIEW_CRC_ARRAY, FRAMES_CRC_ARRAY]
+    frames = recipe.extract.frames
+    if frames is not None:
+        names.append(frames_array(frames.size, frames.image))
+    return names
+
+
+def plan_jobs(store: CacheStore, recipe: Recipe, teacher: Teacher) -> list[LayerJob]:
+    """Layers to complete, then one for the arrays that no layer has.
+
+    Raises:
+        FingerprintError: an array is there in another number format.
+    """
+    section = recipe.extract
+    known = {name: la for name, la in store.layers().items() if is_teacher_layer(name)}
+    held = {array.name: array for layer in known.values() for array in layer.arrays}
+    jobs = [
+        LayerJob(name, layer.arrays)
+        for name, layer in known.items()
+        if len(store.committed_parts(name)) < store.num_parts
+    ]
+    missing = [name for name in wanted_arrays(recipe, teacher.taps) if name not in held]
+    _check_formats(store, section, teacher.taps, held)
+    if missing:
+        specs = {spec.name: spec for spec in describe_arrays(recipe, teacher)}
+        name = TEACHER_LAYER if not known else _next_name(known)
+        jobs.append(LayerJob(name, tuple(specs[array] for array in missing)))
+    return jobs
+
+
+def describe_arrays(recipe: Recipe, teacher: Teacher) -> list[ArraySpec]:
+    """All arrays of an extraction; the teacher looks at one black clip to tell their shapes."""
+    section = recipe.extract
+    num_frames, size = recipe.views.train.num_frames, teacher.preprocess_spec.size
+    logits, features = teacher(torch.zeros((1, 3, num_frames, size, size), dtype=torch.uint8))
+
+    def spec(name: str, key: str, shape: Sequence[int]) -> ArraySpec:
+        dtype, compression = section.codec(key)
+        return ArraySpec(name=name, shape=tuple(shape), dtype=dtype, compression=compression)
+
+    _, compression = section.codec(LOGITS_KEY)
+    specs = [
+        spec(LOGITS_ARRAY, LOGITS_KEY, logits.shape[1:]),
+        *(spec(feature_array(tap), tap.key, features[tap.key].shape[1:]) for tap in teacher.taps),
+        ArraySpec(name=VIEW_CRC_ARRAY, shape=(), dtype="uint32", compression=compression),
+        ArraySpec(name=FRAMES_CRC_ARRAY, shape=(), dtype="uint32", compression=compression),
+    ]
+    frames = section.frames
+    if frames is not None:
+        clip_shape = (3, num_frames, frames.size, frames.size)
+        shape = (
+            clip_shape if frames.image == "lossless" else (frame_blob_capacity_bytes(clip_shape),)
+        )
+        specs.append(
+            ArraySpec(
+                name=frames_array(frames.size, frames.image),
+                shape=shape,
+                dtype="uint8",
+                compression=compression,
+            )
+        )
+    return specs
+
+
+def _check_formats(
+    store: CacheStore,
+    section: ExtractSection,
+    taps: Sequence[TapSpec],
+    held: dict[str, ArraySpec],
+) -> None:
+    keys = {LOGITS_ARRAY: LOGITS_KEY, **{feature_array(tap): tap.key for tap in taps}}
+    mismatches = [
+        Mismatch(f"codec.{name}", held[name].dtype, section.codec(key)[0])
+        for name, key in keys.items()
+        if name in held and held[name].dtype != section.codec(key)[0]
+    ]
+    refuse_mismatches(mismatches, cache=store.location)
+
+
+def _next_name(known: Collection[str]) -> str:
+    return f"{TEACHER_LAYER}-{max(int(name.partition('-')[2] or 1) for name in known) + 1}"

@@ -1,0 +1,71 @@
+"""Whether what an extraction is going to write fits on the disk."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from featkd.cache import FolderStore, stored_arrays
+from featkd.errors import StorageFullError
+from featkd.experiment.workspace import Workspace
+from featkd.extract.job import LayerJob
+from featkd.extract.trial import run_trial
+from featkd.models import Teacher
+
+_TRIAL_ROWS = 16
+
+
+def free_bytes(path: Path) -> int:
+    """Bytes that can still be written where a path lies, whether or not it exists yet."""
+    while not path.exists():
+        path = path.parent
+    return shutil.disk_usage(path).free
+
+
+def require_space(
+    workspace: Workspace,
+    store: FolderStore,
+    jobs: Sequence[LayerJob],
+    teachers: Sequence[Teacher],
+) -> None:
+    """Refuse to begin what cannot end.
+
+    Where even the uncompressed arrays fit, nothing is measured. Else the size of a row comes from
+    the parts that are written already, or from a trial on a few videos.
+
+    Raises:
+        StorageFullError: the disk has less room than is missing of the layers.
+    """
+    missing = {job.name: _rows_missing(store, job) for job in jobs}
+    free = free_bytes(workspace.cache_path)
+    if sum(missing[job.name] * _raw_row_bytes(job) for job in jobs) <= free:
+        return
+    needed = sum(
+        missing[job.name] * _stored_row_bytes(workspace, store, job, teachers) for job in jobs
+    )
+    if needed > free:
+        raise StorageFullError(
+            f"{workspace.cache_path} needs about {needed / 2**20:.0f} MiB more, but only "
+            f"{free / 2**20:.0f} MiB are free; make room, or keep less: fewer taps or views, or a "
+            "smaller extract.dtype (featkd plan tells what each takes)"
+        )
+
+
+def _rows_missing(store: FolderStore, job: LayerJob) -> int:
+    done = store.committed_parts(job.name) if job.name in store.layers() else set()
+    return sum(len(store.part_range(p)) for p in range(store.num_parts) if p not in done)
+
+
+def _raw_row_bytes(job: LayerJob) -> int:
+    return sum(array.row_bytes for spec in job.arrays for array in stored_arrays(spec))
+
+
+def _stored_row_bytes(
+    workspace: Workspace, store: FolderStore, job: LayerJob, teachers: Sequence[Teacher]
+) -> float:
+    done = sorted(store.committed_parts(job.name)) if job.name in store.layers() else []
+    if done:
+        commits = [store.commit(job.name, part) for part in done]
+        stored = sum(file.num_bytes for commit in commits for file in commit.files.values())
+        return stored / sum(commit.stop_row - commit.start_row for commit in commits)
+    trial = run_trial(workspace, job, teachers, num_rows=_TRIAL_ROWS)
+    return sum(trial.array_bytes.values())
