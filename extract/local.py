@@ -54,15 +54,7 @@ class ExtractSummary:
 
     def to_json(self) -> dict[str, object]:
         """As a dictionary of numbers, texts and dictionaries."""
-        errors = {
-            name: {
-                "relative_l2": error.relative_l2,
-                "cosine": error.cosine,
-                "worst_channel_relative_l2": error.worst_channel_relative_l2,
-                "nonzeros_lost": error.nonzeros_lost,
-            }
-            for name, error in self.codec_errors.items()
-        }
+        errors = {name: error.figures() for name, error in self.codec_errors.items()}
         return {**asdict(self), "codec_errors": errors}
 
 
@@ -89,7 +81,7 @@ def extract(workspace: Workspace, progress: Progress | None = None) -> ExtractSu
     if exists:
         # Without the right to write, so that a finished cache can be asked while others use it.
         with FolderStore.open(workspace.cache_path) as store:
-            _check_layers(store, fingerprint)
+            require_same_teacher(store, fingerprint)
             if _is_complete(store, workspace):
                 return _summarise(store, 0, {}, started)
     teachers = [
@@ -125,7 +117,12 @@ def _devices(names: Sequence[str]) -> list[torch.device | None]:
         ) from error
 
 
-def _check_layers(store: FolderStore, fingerprint: Fingerprint) -> None:
+def require_same_teacher(store: FolderStore, fingerprint: Fingerprint) -> None:
+    """Check that a cache's teacher layers were made from something.
+
+    Raises:
+        FingerprintError: they were made from something else; names the fields.
+    """
     for name, layer in store.layers().items():
         if is_teacher_layer(name):
             refuse_mismatches(compare(layer.fingerprint, fingerprint), cache=store.location)

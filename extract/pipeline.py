@@ -17,7 +17,7 @@ import torch
 from featkd.cache import INTEGER_DTYPES, ArraySpec, CacheStore, feature_array
 from featkd.cache.number_format import representable
 from featkd.cache.signal import LOGITS_ARRAY
-from featkd.errors import FingerprintError
+from featkd.errors import FingerprintError, UsageError
 from featkd.experiment.arrays import FRAMES_CRC_ARRAY, VIEW_CRC_ARRAY
 from featkd.extract.job import LayerJob
 from featkd.extract.rendering import RenderedRow
@@ -252,16 +252,19 @@ class Pipeline:
         name = next((name for name in part.arrays if name.startswith("frames/")), None)
         if name is None or self.frames is None:
             return
+        kept = part.arrays[name]
         for item in batch:
             pixels = item.pixels[self.frames.size]
-            kept = part.arrays[name]
-            kept[item.row - part.rows.start] = (
-                pixels.numpy()
-                if self.frames.image == "lossless"
-                else encode_frames(
+            position = item.row - part.rows.start
+            if self.frames.image == "lossless":
+                kept[position] = pixels.numpy()
+                continue
+            try:
+                kept[position] = encode_frames(
                     pixels, quality=self.frames.quality, capacity_bytes=kept.shape[1]
                 )
-            )
+            except UsageError as error:
+                part.failures[item.row] = str(error)
 
     def _write(self, part: _Part) -> None:
         started = time.perf_counter()

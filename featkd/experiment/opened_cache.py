@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from featkd.cache import CachedSignal, CacheStore, Fingerprint, refuse_mismatches
 from featkd.distillers import Requirements
-from featkd.errors import CacheIncompleteError, FingerprintError
+from featkd.errors import CacheError, CacheIncompleteError, FingerprintError
 from featkd.experiment.arrays import (
     FRAMES_CRC_ARRAY,
     REPRESENTATION_LAYER,
@@ -133,8 +133,14 @@ class OpenedCache:
         shape = (3, self._workspace.recipe.views.train.num_frames, size, size)
 
         def read(sample: int, view_index: int) -> UInt8[Tensor, "3 time height width"]:
-            (stored,) = self.store.read_rows(name, [self.row_of(sample, view_index)])
-            return stored if spec.image == "lossless" else decode_frames(stored, shape)
+            row = self.row_of(sample, view_index)
+            (stored,) = self.store.read_rows(name, [row])
+            try:
+                return stored if spec.image == "lossless" else decode_frames(stored, shape)
+            except ValueError as error:
+                raise CacheError(
+                    f"row {row} of array {name!r} in {self.store.location} is damaged: {error}"
+                ) from error
 
         return read
 

@@ -133,16 +133,20 @@ def _train(
         samples=tuple(samples) if committed_only else None,
         exceptions=opened.exceptions,
     )
-    return run_classifier(
-        workspace,
-        run,
-        source=source,
-        views=views,
-        samples=samples,
-        row_of=opened.row_of,
-        teacher_size=teacher_size,
-        progress=progress,
-    )
+    try:
+        return run_classifier(
+            workspace,
+            run,
+            source=source,
+            views=views,
+            samples=samples,
+            row_of=opened.row_of,
+            teacher_size=teacher_size,
+            progress=progress,
+        )
+    finally:
+        # Others may share these views when the cache is closed.
+        views.check = views.frames = None
 
 
 def _begun_with(folder: Path, samples: Sequence[int]) -> list[int]:

@@ -23,6 +23,7 @@ from featkd.representation import CVAE, attended_feature, cross_entropy, cvae_lo
 from featkd.representation.attention import PaperAttentionHead, ReleasedAttentionHead
 from featkd.training.loop import Run, train
 from featkd.training.optimiser import Optimiser, OptimiserSpec
+from featkd.training.prefetch import prefetched
 from featkd.training.views import epoch_pairs
 from featkd.types import Progress, Spec, TapSpec
 
@@ -71,10 +72,17 @@ class RepresentationModules:
         }
 
 
+_MAPS_AHEAD = 2
+
+
 @dataclass(frozen=True, slots=True)
 class _Rows:
     rows: list[int]
     labels: Tensor
+
+
+_Maps = tuple[_Rows, Tensor]
+"""Rows of a step and their maps as the cache gives them."""
 
 
 class RepresentationTraining:
@@ -152,7 +160,16 @@ class RepresentationTraining:
             progress=progress,
         )
 
-    def _batches(self, epoch: int) -> Iterator[_Rows]:
+    def _batches(self, epoch: int) -> Iterator[_Maps]:
+        """The steps of an epoch; their maps are read by a thread, ahead of need."""
+        name = feature_array(TapSpec(self.spec.layer, "full"))
+        return prefetched(
+            self._rows(epoch),
+            lambda chosen: self.store.read_rows(name, chosen.rows),
+            depth=_MAPS_AHEAD,
+        )
+
+    def _rows(self, epoch: int) -> Iterator[_Rows]:
         pairs = epoch_pairs(self.samples, num_views=self.num_views, epoch=epoch, seed=self.seed)
         size = self.spec.batch_size
         for step in range(self.steps_per_epoch):
@@ -162,10 +179,10 @@ class RepresentationTraining:
                 labels=torch.tensor([self.labels[sample] for sample, _ in chosen]),
             )
 
-    def _update(self, batch: _Rows, epoch: int) -> tuple[Mapping[str, float], int]:
-        name = feature_array(TapSpec(self.spec.layer, "full"))
-        features = self.store.read_rows(name, batch.rows).to(self.device).float()
-        labels = batch.labels.to(self.device)
+    def _update(self, batch: _Maps, epoch: int) -> tuple[Mapping[str, float], int]:
+        rows, maps = batch
+        features = maps.to(self.device).float()
+        labels = rows.labels.to(self.device)
         modules, spec = self.modules, self.spec
         attention = modules.attention_head(features)
 

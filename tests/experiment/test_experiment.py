@@ -212,3 +212,22 @@ def test_evaluate__one_frame_repeated_shows_no_motion(
     weights = extracted / "teacher" / "model.safetensors"
     accuracy = evaluate(workspace, weights, "test", show=middle_frame_repeated)
     assert accuracy.num_videos == 6
+
+
+def test_distill__on_what_is_committed(work: Path, make_workspace: MakeWorkspace) -> None:
+    """A run on a growing cache keeps the clips it began with, however often it is resumed."""
+    workspace = make_workspace(work)
+    record = work / "cache" / "commits" / "teacher" / "000002.json"
+    record.rename(work / "away.json")
+    with pytest.raises(CacheIncompleteError, match="--committed-only"):
+        distill(workspace, "kd", 0)
+    with pytest.raises(StoppedError):
+        # Rows 10 to 14 are missing: both views of clips 5 and 6, and one of clip 7.
+        distill(workspace, "kd", 0, committed_only=True, progress=StopsAfter(3))
+    (work / "away.json").rename(record)
+    assert distill(workspace, "kd", 0, committed_only=True)
+    summary = json.loads((workspace.student_folder("kd", 0) / "summary.json").read_text())
+    assert summary["num_clips"] == 9
+    assert distill(workspace, "kd", 1)
+    summary = json.loads((workspace.student_folder("kd", 1) / "summary.json").read_text())
+    assert summary["num_clips"] == 12
