@@ -150,7 +150,7 @@ def _conclude(
 
 def _bytes(workspace: Workspace) -> dict[str, int]:
     manifest = workspace.manifest
-    videos = (manifest.root / path for path in manifest.table["path"])
+    videos = (manifest.root / path for path in manifest.select(["path"])["path"])
     stored = uncompressed = 0
     with FolderStore.open(workspace.cache_path) as store:
         for name, layer in store.layers().items():

@@ -46,7 +46,7 @@ def print_build(result: BuildResult, written: Manifest, path: Path, *, as_json: 
             }
         )
         return
-    num_videos, num_classes = len(written.table), len(written.header.classes)
+    num_videos, num_classes = written.num_rows, len(written.header.classes)
     click.echo(f"{plural(num_videos, 'video')} of {num_classes} classes written to {path}")
     _print_splits(written)
     print_listed(
@@ -89,7 +89,7 @@ def print_problems(
 
 
 def _count_splits(manifest: Manifest) -> dict[str, dict[str, int]]:
-    table = manifest.table
+    table = manifest.select(["split", "label", "num_frames"])
     counts = {}
     for split in manifest.splits():
         rows = table[table["split"] == split]

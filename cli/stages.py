@@ -4,13 +4,18 @@ Both the single commands and the demo run them.
 """
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from featkd import experiment
+from featkd.cache import CodecError, Mismatch
+from featkd.cli.codec_columns import is_exact
 from featkd.errors import UsageError
 from featkd.experiment.student import Signal
+from featkd.experiment.workspace import read_json
 from featkd.extract import extract as run_extraction
 from featkd.types import Progress
 
@@ -29,6 +34,7 @@ class StageResult:
         num_bytes: of the result.
         failures: reason by video that could not serve.
         facts: further figures, by name.
+        codec_errors: what lossy number formats did, by array.
     """
 
     stage: str
@@ -38,10 +44,12 @@ class StageResult:
     num_bytes: int
     failures: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, object] = field(default_factory=dict)
+    codec_errors: Mapping[str, CodecError] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, object]:
         """As a dictionary that JSON can hold."""
-        return asdict(self) | {"written": str(self.written)}
+        errors = {name: error.figures() for name, error in self.codec_errors.items()}
+        return asdict(self) | {"written": str(self.written), "codec_errors": errors}
 
 
 def synthesize(workspace: experiment.Workspace, progress: Progress) -> StageResult:
@@ -71,7 +79,7 @@ def synthesize(workspace: experiment.Workspace, progress: Progress) -> StageResu
         worked=not existed,
         seconds=time.perf_counter() - started,
         num_bytes=folder_bytes(manifest_path.parent),
-        facts={"num_videos": len(manifest.table), "num_classes": len(manifest.header.classes)},
+        facts={"num_videos": manifest.num_rows, "num_classes": len(manifest.header.classes)},
     )
 
 
@@ -101,6 +109,7 @@ def extract(workspace: experiment.Workspace, progress: Progress) -> StageResult:
             "bytes_uncompressed": summary.num_bytes_raw,
             "seconds_by_activity": summary.seconds,
         },
+        codec_errors={n: e for n, e in summary.codec_errors.items() if not is_exact(e)},
     )
 
 
@@ -114,15 +123,52 @@ def represent(workspace: experiment.Workspace, progress: Progress) -> StageResul
 
 
 def distill(
-    workspace: experiment.Workspace, name: str, seed: int, signal: Signal, progress: Progress
+    workspace: experiment.Workspace,
+    name: str,
+    seed: int,
+    signal: Signal,
+    progress: Progress,
+    *,
+    allowed: Collection[str] = (),
+    committed_only: bool = False,
 ) -> StageResult:
-    """Train one student."""
+    """Train one student.
+
+    Args:
+        workspace: recipe and folders.
+        name: of the distiller.
+        seed: of the student.
+        signal: where the teacher's answers come from.
+        progress: shows the work.
+        allowed: fields of the cache's fingerprint that may differ; those that do are noted.
+        committed_only: use what is cached by now.
+    """
     label = name if signal == "cached" else f"{name}+live"
-    return _timed(
+    folder = workspace.student_folder(label, seed)
+    result = _timed(
         f"distill {label}, seed {seed}",
-        workspace.student_folder(label, seed),
-        lambda: experiment.distill(workspace, name, seed, signal=signal, progress=progress),
+        folder,
+        lambda: experiment.distill(
+            workspace,
+            name,
+            seed,
+            signal=signal,
+            allowed=allowed,
+            committed_only=committed_only,
+            progress=progress,
+        ),
     )
+    exceptions = TypeAdapter(list[Mismatch]).validate_python(
+        read_json(folder / "summary.json").get("allowed_mismatches", [])
+    )
+    if not exceptions:
+        return result
+    described = [
+        f"{item.field} is {item.cached!r} in the cache, {item.expected!r} in the recipe"
+        for item in exceptions
+    ]
+    progress.note(f"{result.stage}: trained although {'; '.join(described)}")
+    return replace(result, facts={"allowed_mismatches": described})
 
 
 def folder_bytes(folder: Path) -> int:

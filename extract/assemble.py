@@ -26,7 +26,7 @@ def make_pipeline(
         clips,
         recipe.views.train,
         seed=recipe.seed,
-        index=RowIndex(store, clips),
+        index=RowIndex(store, clips.video_ids()),
         sizes=sizes,
     )
     return Pipeline(

@@ -1,74 +1,37 @@
 """Value objects that pass between rooms. They hold data and check it; they do no work.
 
+Those that need no torch lie in files of their own, so that a manifest opens without it.
 Shapes use the letters of the glossary: batch B, channels C, time T, height H, width W, classes K.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal, Protocol, TypeVar, runtime_checkable
+from typing import Literal
 
 import torch
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
+
+from featkd.clip import Clip, View
+from featkd.progress import Item, Progress, Silent
+from featkd.spec import Spec
+
+__all__ = [
+    "REDUCTIONS",
+    "Clip",
+    "Item",
+    "Progress",
+    "Reduction",
+    "Silent",
+    "Spec",
+    "StudentOutput",
+    "TapSpec",
+    "TeacherSignal",
+    "View",
+]
 
 Reduction = Literal["full", "pooled", "moments", "spatial_attention"]
 REDUCTIONS: tuple[Reduction, ...] = ("full", "pooled", "moments", "spatial_attention")
-
-
-class Spec(BaseModel):
-    """Base of every setting a recipe can hold: immutable, and unknown keys fail."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-@dataclass(frozen=True, slots=True)
-class Clip:
-    """One labelled stretch of one video: a row of a manifest with its file located.
-
-    Frames are numbered from 0 inside the clip, in presentation order; ``num_frames`` counts them.
-    ``start_sec`` and ``end_sec`` bound the clip in its file, ``[start, end)``; an ``end_sec`` of
-    ``None`` means the end of the file.
-    """
-
-    video_id: str
-    path: Path
-    label: int
-    num_frames: int
-    width: int
-    height: int
-    fps: float
-    start_sec: float = 0.0
-    end_sec: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """Which frames, region and orientation of a clip a network sees.
-
-    ``frame_indices`` count inside the clip. ``crop_box`` is (left, top, right, bottom) as fractions
-    of the displayed frame, so that networks of different input sizes see the same region.
-    """
-
-    video_id: str
-    view_index: int
-    frame_indices: tuple[int, ...]
-    crop_box: tuple[float, float, float, float]
-    flip: bool
-
-    def __post_init__(self) -> None:
-        left, top, right, bottom = self.crop_box
-        if not (0.0 <= left < right <= 1.0 and 0.0 <= top < bottom <= 1.0):
-            raise ValueError(
-                f"crop_box of {self.video_id!r} is {self.crop_box}; expected fractions "
-                "0 <= left < right <= 1 and 0 <= top < bottom <= 1"
-            )
-        if not self.frame_indices or min(self.frame_indices) < 0:
-            raise ValueError(
-                f"frame_indices of {self.video_id!r} are {self.frame_indices}; "
-                "expected at least one index, none negative"
-            )
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -148,38 +111,3 @@ class StudentOutput:
     features: Mapping[str, Float[Tensor, "batch _channels _time _height _width"]]
     attention: Float[Tensor, "batch channels time"] | None = None
     frame_logits: Float[Tensor, "batch classes steps"] | None = None
-
-
-Item = TypeVar("Item")
-
-
-@runtime_checkable
-class Progress(Protocol):
-    """Shows long work. The library calls it; the command line draws it."""
-
-    def track(
-        self, items: Iterable[Item], *, description: str, total: int, unit: str, done: int = 0
-    ) -> Iterable[Item]:
-        """Pass items through, counting them. ``done`` of ``total`` were finished earlier."""
-
-    def note(self, message: str) -> None:
-        """Say one line without disturbing the bars."""
-
-
-class Silent:
-    """A `Progress` that shows nothing: the default of every function that takes one."""
-
-    def track(
-        self,
-        items: Iterable[Item],
-        *,
-        description: str,  # noqa: ARG002 - as the protocol has it
-        total: int,  # noqa: ARG002
-        unit: str,  # noqa: ARG002
-        done: int = 0,  # noqa: ARG002
-    ) -> Iterable[Item]:
-        """Pass items through."""
-        return items
-
-    def note(self, message: str) -> None:
-        """Say nothing."""

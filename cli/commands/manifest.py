@@ -162,7 +162,7 @@ def validate(
             problems += check_contents(table, progress)
         elif files:
             problems += check_files(table, progress)
-    print_problems(path, len(table.table), problems, as_json=as_json)
+    print_problems(path, table.num_rows, problems, as_json=as_json)
     if any(problem.severity == "error" for problem in problems):
         ctx.exit(1)
 

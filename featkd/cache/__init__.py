@@ -3,6 +3,7 @@
 from featkd.cache.codec_error import CodecError
 from featkd.cache.codec_error import merge as merge_codec_errors
 from featkd.cache.commit import Commit, FileDigest
+from featkd.cache.copy import copy_cache
 from featkd.cache.fingerprint import (
     Fingerprint,
     FingerprintValue,
@@ -13,9 +14,11 @@ from featkd.cache.fingerprint import (
     sha256_of_state_dict,
 )
 from featkd.cache.folder_store import FolderStore
+from featkd.cache.inventory import ArrayInventory, raw_row_bytes, take_inventory
 from featkd.cache.memory_store import MemoryStore
 from featkd.cache.number_format import stored_arrays
 from featkd.cache.part_layout import PartLayout
+from featkd.cache.row_choice import choose_rows
 from featkd.cache.row_table import ROW_COLUMNS
 from featkd.cache.signal import (
     LOGITS_ARRAY,
@@ -44,6 +47,7 @@ __all__ = [
     "INTEGER_DTYPES",
     "LOGITS_ARRAY",
     "ROW_COLUMNS",
+    "ArrayInventory",
     "ArraySpec",
     "Backend",
     "CacheHeader",
@@ -65,11 +69,15 @@ __all__ = [
     "SignalRequest",
     "SignalSource",
     "attention_array",
+    "choose_rows",
     "compare",
+    "copy_cache",
     "feature_array",
     "merge_codec_errors",
+    "raw_row_bytes",
     "refuse_mismatches",
     "require_match",
     "sha256_of_state_dict",
     "stored_arrays",
+    "take_inventory",
 ]

@@ -55,6 +55,15 @@ class CodecError(Spec):
         """Share of the values other than zero that come back as zero."""
         return self.num_nonzeros_lost / self.num_nonzeros if self.num_nonzeros else 0.0
 
+    def figures(self) -> dict[str, float]:
+        """What people compare, by name."""
+        return {
+            "relative_l2": self.relative_l2,
+            "cosine": self.cosine,
+            "worst_channel_relative_l2": self.worst_channel_relative_l2,
+            "nonzeros_lost": self.nonzeros_lost,
+        }
+
 
 def measure_codec_error(spec: ArraySpec, values: Shaped[np.ndarray, "rows ..."]) -> CodecError:
     """Encode and decode values and compare.

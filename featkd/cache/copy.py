@@ -48,6 +48,8 @@ def copy_cache(
         CacheIncompleteError: a row that is asked for is not committed.
         StorageFullError: the disk is full; run it again to go on.
     """
+    if path.resolve() == source.path.resolve():
+        raise CacheError(f"{path} is the cache itself; expected a new folder for a copy")
     layers = _chosen_layers(source, arrays)
     target_rows = source.layout.row_numbers() if rows is None else np.asarray(rows, dtype=np.int64)
     with _open_target(source, path, backend, rows) as target:
@@ -122,6 +124,12 @@ def _open_target(
         if target.rows["video_id"].tolist() != [v for block in expected for v in block]:
             target.close()
             raise CacheError(f"{path} holds another cache; expected a new folder for a copy")
+        if target.backend != backend:
+            target.close()
+            raise CacheError(
+                f"{path} holds a copy in {target.backend}; expected one in {backend}, or a new "
+                "folder"
+            )
     else:
         target = FolderStore.create(path, blocks[0], part_rows=source.part_rows, backend=backend)
     for block in blocks[len(target.layout.block_rows) :]:

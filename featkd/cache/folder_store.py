@@ -184,6 +184,33 @@ class FolderStore(CacheStore):
             tables.append(decode_row_table(path, columns))
         return tables[0] if len(tables) == 1 else pd.concat(tables, ignore_index=True)
 
+    def damaged_blocks(self) -> list[int]:
+        """Numbers of the files of the sample table that are missing or not as they were written."""
+        blocks = self._header_file.current().blocks
+        return [
+            number
+            for number, block in enumerate(blocks)
+            if not (path := _block_path(self.path, number)).is_file()
+            or digest_file(path).sha256 != block.sha256
+        ]
+
+    def restore_block(self, number: int, content: bytes) -> bool:
+        """Put a file of the sample table back, if this is what it held; tell whether it is.
+
+        Raises:
+            CacheError: the cache was opened for reading.
+            StorageFullError: the disk is full.
+        """
+        self._require_writer()
+        recorded = self._header_file.current().blocks[number].sha256
+        if hashlib.sha256(content).hexdigest() != recorded:
+            return False
+        with writing_to(self.path):
+            path = _block_path(self.path, number)
+            make_folder(path.parent)
+            replace_file(path, content)
+        return True
+
     def layers(self) -> Mapping[str, LayerSpec]:
         """The layers by name, as of now."""
         return self._header_file.current().layers

@@ -95,6 +95,7 @@ class Hdf5Files:
             )
         )
         path = self.part_file(array, part)
+        make_folder(path.parent)
         replace_file(path, content)
         self._current_handles().forget(path)
 
@@ -174,7 +175,7 @@ def _hdf5_file(fill: Callable[[h5py.File], object]) -> bytes:
 def _create_virtual_dataset(file: h5py.File, array: StoredArray, layout: PartLayout) -> None:
     """Map the files of all parts, there or not, into a dataset of the array's name.
 
-    h5py's own virtual layouts take minutes for as many parts as a million rows have.
+    In HDF5's own calls, since h5py's virtual layouts write times into the file.
     """
     creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     creation.set_obj_track_times(False)

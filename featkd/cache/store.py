@@ -10,6 +10,7 @@ afterwards; it can only be retracted, and then be written again.
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 from types import TracebackType
 from typing import NamedTuple, TypeVar
 
@@ -145,6 +146,13 @@ class CacheStore(ABC):
         for array in wanted.arrays:
             if array.name in taken:
                 raise CacheError(f"{self.location} already has an array {array.name!r}")
+            path = PurePosixPath(array.name)
+            for other in taken:
+                if path.is_relative_to(other) or PurePosixPath(other).is_relative_to(path):
+                    raise CacheError(
+                        f"array {array.name!r} and array {other!r} of {self.location} would lie "
+                        "in one another; expected names that are no folder of another"
+                    )
             taken.append(array.name)
         self._create_layer(name, wanted)
 

@@ -135,7 +135,8 @@ def _check_metadata(store: FolderStore) -> Iterator[Damage]:
 
 
 def _check_modules(store: FolderStore) -> Iterator[Damage]:
-    for name in store.module_names():
+    weights = (store.path / "modules").glob("*.safetensors")
+    for name in sorted({*store.module_names(), *(path.stem for path in weights)}):
         try:
             store.load_module(name)
         except CacheError as error:

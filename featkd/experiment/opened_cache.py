@@ -65,7 +65,7 @@ class OpenedCache:
         self._workspace = workspace
         self._needs = needs
         self._allowed = frozenset(allowed)
-        self._index = RowIndex(store, workspace.train_clips())
+        self._index = RowIndex(store, workspace.train_clips().video_ids())
         cached = [layer for name, layer in store.layers().items() if is_teacher_layer(name)]
         if not cached:
             raise CacheIncompleteError(f"{store.location} holds no features; run: featkd extract")

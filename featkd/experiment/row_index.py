@@ -7,7 +7,6 @@ import pandas as pd
 
 from featkd.cache import CacheStore
 from featkd.errors import CacheError
-from featkd.types import Clip
 
 ABSENT = -1
 
@@ -21,23 +20,23 @@ class RowIndex:
 
     Args:
         store: the cache.
-        clips: of the extracted split, in the manifest's order.
+        video_ids: of the extracted split's clips, in the manifest's order.
 
     Raises:
         CacheError: the sample table is damaged or names a view twice.
     """
 
-    def __init__(self, store: CacheStore, clips: Sequence[Clip]) -> None:
+    def __init__(self, store: CacheStore, video_ids: Sequence[str]) -> None:
         table = store.row_columns(["row", "video_id", "view_index"])
         rows = table["row"].to_numpy()
         self._views = np.zeros(store.layout.capacity, dtype=np.int64)
         self._views[rows] = table["view_index"].to_numpy()
         self._clips = np.full(store.layout.capacity, ABSENT, dtype=np.int64)
-        self._clips[rows] = pd.Index([clip.video_id for clip in clips]).get_indexer(
+        self._clips[rows] = pd.Index(video_ids).get_indexer(
             table["video_id"].array
         )
         self.num_views = int(self._views.max()) + 1
-        self.rows = np.full((len(clips), self.num_views), ABSENT, dtype=np.int64)
+        self.rows = np.full((len(video_ids), self.num_views), ABSENT, dtype=np.int64)
         known = rows[self._clips[rows] != ABSENT]
         self.rows[self._clips[known], self._views[known]] = known
         if (self.rows != ABSENT).sum() != len(known):

@@ -10,7 +10,7 @@ import torch
 
 from featkd.durable import replace_file
 from featkd.errors import FeatkdError, UsageError
-from featkd.manifest import Manifest, read_manifest
+from featkd.manifest import Clips, Manifest, read_manifest
 from featkd.recipes import Recipe, dump_recipe
 from featkd.training import RenderedViews
 from featkd.types import Clip
@@ -78,8 +78,12 @@ class Workspace:
                 "CUDA device"
             ) from error
 
-    def train_clips(self) -> Sequence[Clip]:
+    def train_clips(self) -> Clips:
         """Clips of the split that is extracted and trained on."""
+        return self._train_clips
+
+    @cached_property
+    def _train_clips(self) -> Clips:
         return self.manifest.clips(self.recipe.data.train_split)
 
     def rendered(

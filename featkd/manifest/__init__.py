@@ -1,6 +1,7 @@
 """Manifests: one table says which videos exist, with labels, splits, lengths and checksums."""
 
 from featkd.manifest.build import BuildResult, BuildWarning, Rejected, build_from_folders
+from featkd.manifest.clips import Clips
 from featkd.manifest.descriptor import DatasetDescriptor, read_descriptor
 from featkd.manifest.manifest import Manifest
 from featkd.manifest.problem import Problem
@@ -14,6 +15,7 @@ __all__ = [
     "COLUMNS",
     "BuildResult",
     "BuildWarning",
+    "Clips",
     "Column",
     "DatasetDescriptor",
     "Manifest",

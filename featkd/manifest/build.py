@@ -17,8 +17,7 @@ from featkd.manifest.manifest import Manifest
 from featkd.manifest.parallel import map_in_threads
 from featkd.manifest.schema import ManifestHeader, explain
 from featkd.manifest.structure import path_fault
-from featkd.types import Progress, Silent
-from featkd.video.probe import probe
+from featkd.progress import Progress, Silent
 
 Row = dict[str, object]
 
@@ -212,6 +211,9 @@ def _read(plan: _RowPlan, video: FoundVideo) -> _Outcome:
         "group": group,
         "sha256": None,
     }
+    # Imported where it serves: reading a manifest needs neither decoder nor torch.
+    from featkd.video.probe import probe
+
     path = plan.root / video.path
     try:
         row["sha256"] = sha256_of(path)

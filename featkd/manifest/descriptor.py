@@ -7,7 +7,7 @@ from pydantic import Field, ValidationError
 
 from featkd.errors import ManifestError
 from featkd.manifest.schema import ClassNames, explain
-from featkd.types import Spec
+from featkd.spec import Spec
 
 
 class DatasetDescriptor(Spec):

@@ -1,8 +1,8 @@
 """Reads a manifest from CSV or Parquet."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
@@ -10,11 +10,14 @@ from pydantic import ValidationError
 
 from featkd.errors import ManifestError
 from featkd.manifest.manifest import Manifest
+from featkd.manifest.rules import conform
 from featkd.manifest.schema import COLUMNS, HEADER_KEY, ManifestHeader, explain
-from featkd.manifest.structure import Origin, first_row_not_castable
+from featkd.manifest.structure import BATCH_ROWS, Origin, check_names, first_row_not_castable
 
 # Line 1 holds the header, line 2 the names of the columns.
 _FIRST_CSV_LINE = 3
+_CSV_BLOCK_BYTES = 2 * 2**20
+_PARQUET_READ_BYTES = 2**18
 
 
 def read_manifest(path: Path, *, root: Path | None = None) -> Manifest:
@@ -36,16 +39,13 @@ def read_manifest(path: Path, *, root: Path | None = None) -> Manifest:
     try:
         match path.suffix.casefold():
             case ".csv":
-                header, table = _read_csv(path)
-                origin = Origin(str(path), _FIRST_CSV_LINE)
+                return _read_csv(path, root or path.parent)
             case ".parquet":
-                header, table = _read_parquet(path)
-                origin = Origin(str(path))
+                return _read_parquet(path, root or path.parent)
             case suffix:
                 raise ManifestError(f"{path} has suffix {suffix!r}; expected .csv or .parquet")
     except OSError as error:
         raise ManifestError(f"{path} cannot be read: {error.strerror or error}") from error
-    return Manifest(header, table, root or path.parent, origin)
 
 
 def _header_from(text: str | bytes, path: Path) -> ManifestHeader:
@@ -55,7 +55,7 @@ def _header_from(text: str | bytes, path: Path) -> ManifestHeader:
         raise ManifestError(f"{path}: header of the manifest: {explain(error)}") from error
 
 
-def _read_csv(path: Path) -> tuple[ManifestHeader, pd.DataFrame]:
+def _read_csv(path: Path, root: Path) -> Manifest:
     with path.open("rb") as file:
         first_line = file.readline()
     mark = f"# {HEADER_KEY} "
@@ -71,10 +71,11 @@ def _read_csv(path: Path) -> tuple[ManifestHeader, pd.DataFrame]:
             f"expected {mark!r} and the header as JSON"
         )
     header = _header_from(text.removeprefix(mark), path)
-    return header, _parse_rows(path).to_pandas()
+    origin = Origin(str(path), _FIRST_CSV_LINE)
+    return Manifest.of_rows(header, conform(_csv_batches(path, origin), header, origin), root)
 
 
-def _parse_rows(path: Path) -> pa.Table:
+def _csv_batches(path: Path, origin: Origin) -> Iterator[pa.RecordBatch]:
     """Parse the lines below the header as text, then the numbers, so that a fault has a line."""
     uneven: list[pa.csv.InvalidRow] = []
 
@@ -82,11 +83,14 @@ def _parse_rows(path: Path) -> pa.Table:
         uneven.append(row)
         return "skip"
 
+    num_rows = 0
     try:
-        table = pa.csv.read_csv(
+        reader = pa.csv.open_csv(
             path,
             # Only a single thread knows the line numbers of uneven rows.
-            read_options=pa.csv.ReadOptions(skip_rows=1, use_threads=False),
+            read_options=pa.csv.ReadOptions(
+                skip_rows=1, use_threads=False, block_size=_CSV_BLOCK_BYTES
+            ),
             parse_options=pa.csv.ParseOptions(
                 ignore_empty_lines=False, invalid_row_handler=keep_uneven
             ),
@@ -96,6 +100,12 @@ def _parse_rows(path: Path) -> pa.Table:
                 null_values=[""],
             ),
         )
+        check_names(reader.schema.names, origin)
+        for batch in reader:
+            if uneven:
+                break
+            yield _with_numbers(batch, origin, num_rows)
+            num_rows += len(batch)
     except pa.ArrowInvalid as error:
         raise ManifestError(
             f"{path}: the lines below the header are not a UTF-8 CSV table: {error}"
@@ -106,34 +116,48 @@ def _parse_rows(path: Path) -> pa.Table:
             f"{path}: line {row.number} has {row.actual_columns} values, {row.text[:60]!r}; "
             f"expected {row.expected_columns}, as line 2 names columns"
         )
+
+
+def _with_numbers(batch: pa.RecordBatch, origin: Origin, first_row: int) -> pa.RecordBatch:
+    """A batch of text with its columns of numbers parsed."""
+    columns = {}
     for column in COLUMNS:
-        if column.name in table.column_names and column.dtype_name != "text":
-            position = table.column_names.index(column.name)
-            texts = table[column.name]
-            try:
-                numbers = texts.cast(column.dtype)
-            except pa.ArrowInvalid as error:
-                row_index = first_row_not_castable(texts, column.dtype)
-                raise ManifestError(
-                    f"{path}: line {row_index + _FIRST_CSV_LINE}: column {column.name!r} is "
-                    f"{texts[row_index].as_py()!r}; expected {column.dtype_name}: {column.meaning}"
-                ) from error
-            table = table.set_column(position, column.name, numbers)
-    return table
+        texts = batch[column.name]
+        try:
+            columns[column.name] = texts.cast(column.dtype)
+        except pa.ArrowInvalid as error:
+            row = first_row_not_castable(texts, column.dtype)
+            raise ManifestError(
+                f"{origin.name}: {origin.row(first_row + row)}: column {column.name!r} is "
+                f"{texts[row].as_py()!r}; expected {column.dtype_name}: {column.meaning}"
+            ) from error
+    return pa.record_batch(columns)
 
 
-def _read_parquet(path: Path) -> tuple[ManifestHeader, pd.DataFrame]:
+def _read_parquet(path: Path, root: Path) -> Manifest:
+    origin = Origin(str(path))
+    with path.open("rb") as file:
+        try:
+            # Small reads and batches: one row group may hold every row.
+            content = pa.parquet.ParquetFile(
+                file, pre_buffer=False, buffer_size=_PARQUET_READ_BYTES
+            )
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise ManifestError(f"{path} is not a Parquet file: {error}") from error
+        text = (content.schema_arrow.metadata or {}).get(HEADER_KEY.encode())
+        if text is None:
+            raise ManifestError(
+                f"{path} is a Parquet file but not a manifest: expected the header in its "
+                f"schema's metadata under {HEADER_KEY!r}"
+            )
+        header = _header_from(text, path)
+        check_names(content.schema_arrow.names, origin)
+        rows = conform(_parquet_batches(content, path), header, origin)
+    return Manifest.of_rows(header, rows, root)
+
+
+def _parquet_batches(content: pa.parquet.ParquetFile, path: Path) -> Iterator[pa.RecordBatch]:
     try:
-        # A plain path would make Arrow look for partitions in the names of the folders.
-        with path.open("rb") as file:
-            table = pa.parquet.read_table(file)
+        yield from content.iter_batches(BATCH_ROWS, use_threads=False)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise ManifestError(f"{path} is not a Parquet file: {error}") from error
-    metadata = table.schema.metadata or {}
-    text = metadata.get(HEADER_KEY.encode())
-    if text is None:
-        raise ManifestError(
-            f"{path} is a Parquet file but not a manifest: expected the header in its schema's "
-            f"metadata under {HEADER_KEY!r}"
-        )
-    return _header_from(text, path), table.replace_schema_metadata(None).to_pandas()
+        raise ManifestError(f"{path} is not a sound Parquet file: {error}") from error

@@ -10,11 +10,14 @@ import numpy as np
 import pyarrow as pa
 from pydantic import AfterValidator, Field, ValidationError
 
-from featkd.types import Spec
+from featkd.spec import Spec
 
 HEADER_KEY = "featkd-manifest"
 # Serves two engines: RE2 for columns, Python's for single names.
 CONTROL_CHARACTER = r"[\x00-\x1f\x7f]"
+# Absolute, on a drive, with a backslash, or with a component that is empty, "." or "..".
+OUTSIDE_ROOT = r"^[A-Za-z]:|\\|(^|/)\.{0,2}(/|$)"
+SHA256_CHARACTERS = 64
 
 
 @dataclass(frozen=True, slots=True)

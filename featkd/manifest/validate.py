@@ -4,7 +4,7 @@ Three levels, each dearer than the one before: the table alone, the presence of 
 contents. Structure is checked whenever a `Manifest` is made.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
@@ -19,17 +19,19 @@ def check_table(manifest: Manifest) -> list[Problem]:
     Warnings: contents that occur twice, a class without rows in a split, names that differ only
     in case, unreadable videos.
     """
+    table = manifest.table
     return [
-        *_straddling_groups(manifest),
-        *_repeated_contents(manifest),
-        *_absent_classes(manifest),
-        *_names_differing_in_case(manifest),
-        *_unreadable(manifest),
+        *_straddling_groups(table),
+        *_repeated_contents(table),
+        *_absent_classes(table, manifest.header.classes),
+        *_classes_differing_in_case(manifest.header.classes),
+        *_names_differing_in_case(table),
+        *_unreadable(table),
     ]
 
 
-def _straddling_groups(manifest: Manifest) -> Iterator[Problem]:
-    rows = manifest.table[["video_id", "split", "group"]].dropna(subset="group")
+def _straddling_groups(table: pd.DataFrame) -> Iterator[Problem]:
+    rows = table[["video_id", "split", "group"]].dropna(subset="group")
     num_splits = rows.groupby("group")["split"].transform("nunique")
     for group, members in rows[num_splits > 1].groupby("group", sort=False):
         first = members.iloc[0]
@@ -51,9 +53,9 @@ def _straddling_groups(manifest: Manifest) -> Iterator[Problem]:
         )
 
 
-def _repeated_contents(manifest: Manifest) -> Iterator[Problem]:
+def _repeated_contents(table: pd.DataFrame) -> Iterator[Problem]:
     columns = ["video_id", "label", "split", "start_sec", "end_sec", "sha256"]
-    rows = manifest.table[columns].dropna(subset="sha256")
+    rows = table[columns].dropna(subset="sha256")
     clip = ["sha256", "start_sec", "end_sec"]
     repeated = rows[rows.duplicated(clip, keep=False)]
     for _, members in repeated.groupby(clip, sort=False, dropna=False):
@@ -74,25 +76,27 @@ def _repeated_contents(manifest: Manifest) -> Iterator[Problem]:
             )
 
 
-def _absent_classes(manifest: Manifest) -> Iterator[Problem]:
-    for split in manifest.splits():
-        labels = manifest.table.loc[manifest.table["split"] == split, "label"]
+def _absent_classes(table: pd.DataFrame, classes: Sequence[str]) -> Iterator[Problem]:
+    for split, labels in table.groupby("split", sort=False)["label"]:
         present = set(labels.unique().tolist())
-        for label, name in enumerate(manifest.header.classes):
+        for label, name in enumerate(classes):
             if label not in present:
                 message = f"class {name!r} has no rows in split {split!r}; expected at least one"
                 yield Problem("warning", None, None, "label", str(label), "at least 1 row", message)
 
 
-def _names_differing_in_case(manifest: Manifest) -> Iterator[Problem]:
+def _classes_differing_in_case(classes: Sequence[str]) -> Iterator[Problem]:
     folded_classes: dict[str, str] = {}
-    for name in manifest.header.classes:
+    for name in classes:
         twin = folded_classes.setdefault(name.casefold(), name)
         if twin != name:
             message = f"classes {twin!r} and {name!r} differ only in case; expected distinct names"
             yield Problem("warning", None, None, "classes", name, "distinct names", message)
+
+
+def _names_differing_in_case(table: pd.DataFrame) -> Iterator[Problem]:
     for field in ("video_id", "path"):
-        names = manifest.table[field].drop_duplicates()
+        names = table[field].drop_duplicates()
         folded = names.str.casefold()
         twins = names[folded.duplicated(keep=False)]
         for _, members in twins.groupby(folded, sort=False):
@@ -101,7 +105,7 @@ def _names_differing_in_case(manifest: Manifest) -> Iterator[Problem]:
                 row = int(str(index))
                 yield problem_at(
                     row,
-                    manifest.table["video_id"].iloc[row],
+                    table["video_id"].iloc[row],
                     severity="warning",
                     field=field,
                     value=name,
@@ -109,8 +113,8 @@ def _names_differing_in_case(manifest: Manifest) -> Iterator[Problem]:
                 )
 
 
-def _unreadable(manifest: Manifest) -> Iterator[Problem]:
-    rows = manifest.table.loc[manifest.table["num_frames"] == 0, "video_id"]
+def _unreadable(table: pd.DataFrame) -> Iterator[Problem]:
+    rows = table.loc[table["num_frames"] == 0, "video_id"]
     for index, video_id in rows.items():
         yield problem_at(
             int(str(index)),

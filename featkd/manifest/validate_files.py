@@ -11,8 +11,7 @@ from featkd.manifest.checksum import sha256_of
 from featkd.manifest.manifest import Manifest
 from featkd.manifest.parallel import map_in_threads
 from featkd.manifest.problem import Problem, problem_at
-from featkd.types import Progress, Silent
-from featkd.video.probe import probe
+from featkd.progress import Progress, Silent
 
 
 def check_files(manifest: Manifest, progress: Progress | None = None) -> list[Problem]:
@@ -107,6 +106,9 @@ def _checksum(row: _Row) -> Iterator[Problem]:
 
 
 def _video(row: _Row) -> Iterator[Problem]:
+    # Imported where it serves: reading a manifest needs neither decoder nor torch.
+    from featkd.video.probe import probe
+
     problem = partial(problem_at, row.row, row.video_id, severity="error")
     try:
         info = probe(row.path, start_sec=row.start_sec, end_sec=row.end_sec)

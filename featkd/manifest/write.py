@@ -14,6 +14,7 @@ import pyarrow.parquet
 
 from featkd.errors import ManifestError
 from featkd.manifest.manifest import Manifest
+from featkd.manifest.rows import restored_table
 from featkd.manifest.schema import HEADER_KEY, SCHEMA
 
 
@@ -56,12 +57,8 @@ def _replacement(path: Path) -> Iterator[BinaryIO]:
         temporary.unlink(missing_ok=True)
 
 
-def _arrow_table(manifest: Manifest) -> pa.Table:
-    return pa.Table.from_pandas(manifest.table, schema=SCHEMA, preserve_index=False)
-
-
 def _write_csv(manifest: Manifest, file: BinaryIO) -> None:
-    table = _arrow_table(manifest)
+    table = restored_table(manifest.rows)
     file.write(f"# {HEADER_KEY} {manifest.header.to_json()}\n".encode())
     # Arrow quotes all text or none; quotes that nobody needs make a file hard to read.
     texts = [table[field.name] for field in SCHEMA if pa.types.is_large_string(field.type)]
@@ -73,6 +70,6 @@ def _write_csv(manifest: Manifest, file: BinaryIO) -> None:
 
 
 def _write_parquet(manifest: Manifest, file: BinaryIO) -> None:
-    table = _arrow_table(manifest)
+    table = restored_table(manifest.rows)
     metadata = {HEADER_KEY: manifest.header.to_json()}
     pa.parquet.write_table(table.replace_schema_metadata(metadata), file, compression="zstd")

@@ -87,7 +87,7 @@ class RenderedViews:
     ) -> None:
         if not clips:
             raise UsageError("there are no clips to render; expected at least one")
-        self.clips = tuple(clips)
+        self.clips = clips
         self.spec = spec
         self.seed = seed
         self.sizes = tuple(dict.fromkeys(sizes))

@@ -60,7 +60,7 @@ def _write(files: Hdf5Files, array: StoredArray, values: np.ndarray) -> None:
 
 def _read(files: Hdf5Files, array: StoredArray, rows) -> np.ndarray:
     target = np.full((len(rows), *array.shape), 1, dtype=array.dtype)
-    files.read_rows(array, list(rows), target)
+    files.read_rows(array, [int(row) for row in rows], target)
     return target
 
 

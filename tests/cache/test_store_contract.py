@@ -10,7 +10,14 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from featkd.cache import ArraySpec, CacheStore, FeatureDtype, FolderStore, MemoryStore, stored_arrays
+from featkd.cache import (
+    ArraySpec,
+    CacheStore,
+    FeatureDtype,
+    FolderStore,
+    MemoryStore,
+    stored_arrays,
+)
 from featkd.errors import CacheError, CacheIncompleteError, FingerprintError
 
 LOGITS = ArraySpec(name="logits", shape=(5,), dtype="float32")
@@ -236,6 +243,13 @@ class StoreContract:
         store = make_store(make_rows(4))
         with pytest.raises(CacheError, match=r"layer name '\.\./x'"):
             store.add_layer("../x", [LOGITS], {})
+
+    @pytest.mark.parametrize("name", ["logits/a", "features", "features/Mixed_5c.full/x/y"])
+    def test_add_layer__refuses_names_that_lie_in_one_another(self, make_store, make_rows, name):
+        store = make_store(make_rows(4))
+        fill(store)
+        with pytest.raises(CacheError, match="would lie in one another"):
+            store.add_layer("other", [LOGITS.model_copy(update={"name": name})], {})
 
     def test_layer__unknown(self, make_store, make_rows):
         store = make_store(make_rows(4))
