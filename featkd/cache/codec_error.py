@@ -9,7 +9,7 @@ from jaxtyping import Shaped
 from pydantic import NonNegativeFloat, NonNegativeInt
 
 from featkd.cache.number_format import by_channel, decode, encode
-from featkd.cache.spec import ArraySpec
+from featkd.cache.spec import INTEGER_DTYPES, ArraySpec
 from featkd.types import Spec
 
 
@@ -20,7 +20,7 @@ class CodecError(Spec):
     """
 
     num_values: NonNegativeInt = 0
-    """Values looked at. The sums below leave out integers and float64, which cannot change."""
+    """Values looked at. Where none of them can change, the sums below are zero."""
     num_nonzeros: NonNegativeInt = 0
     """Values other than zero."""
     num_nonzeros_lost: NonNegativeInt = 0
@@ -76,8 +76,8 @@ def measure_codec_error(spec: ArraySpec, values: Shaped[np.ndarray, "rows ..."])
         CacheError: ``values`` have another shape or kind of number.
     """
     decoded = decode(spec, encode(spec, values))  # may share memory with the values
-    if not decoded.is_floating_point() or spec.dtype == "float64":
-        return CodecError(num_values=values.size)  # exact, and squares might not fit
+    if _is_exact(spec, values.dtype):
+        return CodecError(num_values=values.size)
     x = by_channel(spec, torch.from_numpy(values.astype(np.float64, order="C")))
     x_decoded = by_channel(spec, decoded.double())
     channel_squares = x.square().sum(dim=(0, 2))
@@ -94,6 +94,14 @@ def measure_codec_error(spec: ArraySpec, values: Shaped[np.ndarray, "rows ..."])
             map(_relative, channel_error_squares.tolist(), channel_squares.tolist())
         ),
     )
+
+
+def _is_exact(spec: ArraySpec, dtype: np.dtype) -> bool:
+    """Whether an array keeps such numbers as they are; nothing needs to be measured then."""
+    if spec.dtype in INTEGER_DTYPES:
+        return True
+    native = spec.dtype in {"float16", "float32", "float64"}
+    return native and np.can_cast(dtype, np.dtype(spec.dtype))
 
 
 def merge(errors: Iterable[CodecError]) -> CodecError:

@@ -1,14 +1,14 @@
 """Commit records on disk: one small JSON file per part, written last and atomically."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from featkd.cache.commit import Commit
 from featkd.cache.part_layout import PartLayout
-from featkd.cache.sealed_json import seal, unseal
+from featkd.cache.sealed_json import seal, unsealed
 from featkd.durable import make_folder, replace_file, sync_folder
 from featkd.errors import CacheError
 
@@ -18,8 +18,8 @@ _RECORD = re.compile(r"(\d{6,})\.json")
 class CommitLog:
     """The commit records of one layer.
 
-    A record is read once. What is not known yet is looked for again at every call, so that a
-    reader sees what a writer has committed meanwhile.
+    A record that was asked for is read once. What is not known yet is looked for again at every
+    call, so that a reader sees what a writer has committed meanwhile.
 
     Args:
         folder: where the records lie; need not exist yet.
@@ -38,14 +38,10 @@ class CommitLog:
             CacheError: the record is damaged.
         """
         if part not in self._known:
-            path = self.path(part)
-            try:
-                content = path.read_bytes()
-            except FileNotFoundError:
+            commit = self._load(part, layout)
+            if commit is None:
                 return None
-            except OSError as error:
-                raise CacheError(f"{path} cannot be read: {error}") from error
-            self._known[part] = self._parse(path, part, content, layout)
+            self._known[part] = commit
         return self._known[part]
 
     def parts(self) -> set[int]:
@@ -55,15 +51,16 @@ class CommitLog:
         names = (_RECORD.fullmatch(path.name) for path in self._folder.iterdir())
         return {int(match[1]) for match in names if match}
 
-    def scan(self, layout: PartLayout) -> Mapping[int, Commit]:
-        """Every record there is now, by part.
+    def scan(self, layout: PartLayout) -> Iterator[Commit]:
+        """Every record there is now, by rising part. They are not kept: there may be many.
 
         Raises:
             CacheError: a record is damaged.
         """
-        for part in self.parts():
-            self.find(part, layout)
-        return dict(self._known)
+        for part in sorted(self.parts()):
+            commit = self._known.get(part) or self._load(part, layout)
+            if commit is not None:
+                yield commit
 
     def append(self, commit: Commit) -> None:
         """Write a record."""
@@ -81,10 +78,20 @@ class CommitLog:
         """File of a part's record."""
         return self._folder / f"{part:06d}.json"
 
+    def _load(self, part: int, layout: PartLayout) -> Commit | None:
+        path = self.path(part)
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise CacheError(f"{path} cannot be read: {error}") from error
+        return self._parse(path, part, content, layout)
+
     def _parse(self, path: Path, part: int, content: bytes, layout: PartLayout) -> Commit:
         remedy = "run featkd cache repair, which writes this part again"
         try:
-            commit = Commit.model_validate(unseal(content))
+            commit = Commit.model_validate_json(unsealed(content))
         except ValidationError as error:
             first = error.errors()[0]
             raise CacheError(

@@ -15,7 +15,7 @@
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 
@@ -27,7 +27,6 @@ from featkd.cache.array_files import ArrayFiles
 from featkd.cache.commit import Commit, FileDigest
 from featkd.cache.commit_log import CommitLog
 from featkd.cache.file_digest import digest_file, sync_file
-from featkd.cache.hdf5_files import Hdf5Files
 from featkd.cache.header_file import HeaderFile
 from featkd.cache.module_files import list_modules, read_module, write_module
 from featkd.cache.new_folder import require_free_folder
@@ -51,11 +50,6 @@ from featkd.durable import make_folder, replace_file
 from featkd.errors import CacheError
 
 RESIDENT_ARRAY_BYTES = 64 * 2**20
-
-_FILES: Mapping[Backend, type[ZarrFiles] | type[Hdf5Files]] = {
-    "zarr": ZarrFiles,
-    "hdf5": Hdf5Files,
-}
 
 
 class FolderStore(CacheStore):
@@ -82,7 +76,7 @@ class FolderStore(CacheStore):
         super().__init__(location=str(path), layout=_layout_of(header))
         self.path = path
         self.backend: Backend = header.backend
-        self.files: ArrayFiles = _FILES[header.backend](path, self.layout)
+        self.files: ArrayFiles = _files_of(header.backend, path, self.layout)
         self._lock = lock
         self._writer_pid = os.getpid()
         self.resident_array_bytes = resident_array_bytes
@@ -126,7 +120,7 @@ class FolderStore(CacheStore):
             require_free_folder(path)
             with writing_to(path):
                 block = _write_block(path, 0, rows)
-                _FILES[backend](path, layout).arrange(layout, [])
+                _files_of(backend, path, layout).arrange(layout, [])
                 # The header makes it a cache, so it comes last.
                 HeaderFile(path).replace(
                     CacheHeader(backend=backend, part_rows=part_rows, blocks=(block,))
@@ -231,10 +225,6 @@ class FolderStore(CacheStore):
             self._lock.release()
             self._lock = None
 
-    def recorded_parts(self, layer: str) -> set[int]:
-        """Parts that have a commit record, damaged or not."""
-        return self._log(layer).parts()
-
     def commit_path(self, layer: str, part: int) -> Path:
         """File of a part's commit record."""
         return self._log(layer).path(part)
@@ -280,7 +270,10 @@ class FolderStore(CacheStore):
             self._header_file.replace(header.model_copy(update={"blocks": (*header.blocks, block)}))
         self._forget_residents()
 
-    def _commits(self, layer: str) -> Mapping[int, Commit]:
+    def _recorded_parts(self, layer: str) -> set[int]:
+        return self._log(layer).parts()
+
+    def _scan_commits(self, layer: str) -> Iterator[Commit]:
         return self._log(layer).scan(self.layout)
 
     def _find_commit(self, layer: str, part: int) -> Commit | None:
@@ -386,6 +379,14 @@ class FolderStore(CacheStore):
 
 def _reopen(path: Path, resident_array_bytes: int) -> FolderStore:
     return FolderStore.open(path, resident_array_bytes=resident_array_bytes)
+
+
+def _files_of(backend: Backend, path: Path, layout: PartLayout) -> ArrayFiles:
+    if backend == "hdf5":
+        from featkd.cache.hdf5_files import Hdf5Files  # few caches need h5py
+
+        return Hdf5Files(path, layout)
+    return ZarrFiles(path, layout)
 
 
 def _layout_of(header: CacheHeader) -> PartLayout:

@@ -1,7 +1,7 @@
 """A cache in memory: for tests and for data that is not worth a disk."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from io import BytesIO
 
@@ -85,8 +85,11 @@ class MemoryStore(CacheStore):
             self._arrays[name] = longer
         self._blocks.append(encode_row_table(rows))
 
-    def _commits(self, layer: str) -> Mapping[int, Commit]:
-        return dict(self._records[layer])
+    def _recorded_parts(self, layer: str) -> set[int]:
+        return set(self._records[layer])
+
+    def _scan_commits(self, layer: str) -> Iterator[Commit]:
+        return iter([commit for _, commit in sorted(self._records[layer].items())])
 
     def _find_commit(self, layer: str, part: int) -> Commit | None:
         return self._records[layer].get(part)

@@ -49,6 +49,11 @@ def read_module(folder: Path, name: str) -> SavedModule:
             )
         return SavedModule(safetensors.torch.load(content), description["arguments"])
     except FileNotFoundError as error:
+        if weights_path.exists() or description_path.exists():
+            raise CacheError(
+                f"module {name!r} is incomplete: {error.filename} is missing; save the module "
+                "again: run featkd represent"
+            ) from error
         known = ", ".join(list_modules(folder)) or "none"
         raise CacheError(f"{folder} has no module {name!r}; it has {known}") from error
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:

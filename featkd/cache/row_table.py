@@ -9,6 +9,8 @@ import pandas as pd
 
 from featkd.errors import CacheError
 
+_ROW_GROUP = 65536
+
 ROW_COLUMNS = (
     "row",
     "video_id",
@@ -42,7 +44,8 @@ def check_row_table(rows: pd.DataFrame) -> None:
 def encode_row_table(rows: pd.DataFrame) -> bytes:
     """Write a sample table as Parquet."""
     buffer = BytesIO()
-    rows.reset_index(drop=True).to_parquet(buffer, engine="pyarrow")
+    # Groups of rows bound the memory that reading some columns takes.
+    rows.reset_index(drop=True).to_parquet(buffer, engine="pyarrow", row_group_size=_ROW_GROUP)
     return buffer.getvalue()
 
 
@@ -58,6 +61,8 @@ def decode_row_table(source: Path | BytesIO, columns: Sequence[str] | None = Non
     """
     try:
         names = list(columns) if columns is not None else None
-        return pd.read_parquet(source, engine="pyarrow", columns=names)
+        return pd.read_parquet(
+            source, engine="pyarrow", columns=names, use_threads=False, pre_buffer=False
+        )
     except (ValueError, OSError, KeyError) as error:
         raise CacheError(f"the sample table {source} cannot be read: {error}") from error

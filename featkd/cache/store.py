@@ -9,7 +9,7 @@ afterwards; it can only be retracted, and then be written again.
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from types import TracebackType
 from typing import NamedTuple, TypeVar
@@ -30,7 +30,7 @@ from featkd.errors import CacheError, CacheIncompleteError
 
 Store = TypeVar("Store", bound="CacheStore")
 
-_ROWS_MEASURED = 4
+_ROWS_MEASURED = 2
 """Rows of a part from which the error of its number formats is measured."""
 
 
@@ -182,13 +182,13 @@ class CacheStore(ABC):
         self._remove_commit(layer, part)
 
     def committed_parts(self, layer: str) -> set[int]:
-        """Parts of a layer that are wholly written.
+        """Parts of a layer that are wholly written, which is those that have a commit record.
 
         Raises:
-            CacheError: there is no such layer, or a commit record is damaged.
+            CacheError: there is no such layer.
         """
         self._layer(layer)
-        return set(self._commits(layer))
+        return self._recorded_parts(layer)
 
     def commit(self, layer: str, part: int) -> Commit:
         """The commit record of a part.
@@ -201,18 +201,25 @@ class CacheStore(ABC):
         start = self.part_range(part).start
         return self._require_commit(layer, part, start)
 
+    def commits(self, layer: str) -> Iterator[Commit]:
+        """Every commit record of a layer, by rising part; read anew at each call.
+
+        Raises:
+            CacheError: there is no such layer, or a record is damaged.
+        """
+        self._layer(layer)
+        return self._scan_commits(layer)
+
     def failures(self, layer: str) -> dict[int, str]:
         """Rows of the committed parts that have no data, with the reason.
 
         Raises:
             CacheError: there is no such layer, or a commit record is damaged.
         """
-        self._layer(layer)
-        commits = self._commits(layer)
         return {
             row: reason
-            for part in sorted(commits)
-            for row, reason in sorted(commits[part].failures.items())
+            for commit in self.commits(layer)
+            for row, reason in sorted(commit.failures.items())
         }
 
     def write_part(
@@ -398,8 +405,12 @@ class CacheStore(ABC):
         """Store a further block of the sample table, and adopt the layout."""
 
     @abstractmethod
-    def _commits(self, layer: str) -> Mapping[int, Commit]:
-        """Every commit record of a layer by part, as of now."""
+    def _recorded_parts(self, layer: str) -> set[int]:
+        """Parts that have a commit record now."""
+
+    @abstractmethod
+    def _scan_commits(self, layer: str) -> Iterator[Commit]:
+        """Every commit record of a layer by rising part, as of now."""
 
     @abstractmethod
     def _find_commit(self, layer: str, part: int) -> Commit | None:

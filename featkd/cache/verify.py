@@ -145,7 +145,7 @@ def _check_modules(store: FolderStore) -> Iterator[Damage]:
 
 def _read_commits(store: FolderStore, layer: str) -> tuple[list[Commit], list[Damage]]:
     found, broken = [], []
-    for part in sorted(store.recorded_parts(layer)):
+    for part in sorted(store.committed_parts(layer)):
         try:
             found.append(store.commit(layer, part))
         except CacheError as error:

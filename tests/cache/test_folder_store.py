@@ -204,7 +204,7 @@ def test_commit__damaged(cache, content):
     record.write_text(content)
     store = FolderStore.open(cache)
     for call in (
-        lambda: store.committed_parts("teacher"),
+        lambda: list(store.commits("teacher")),
         lambda: store.failures("teacher"),
         lambda: store.read_rows("logits", [5]),
     ):
@@ -217,7 +217,7 @@ def test_commit__of_another_part(cache):
     records = cache / "commits/teacher"
     (records / "000001.json").write_bytes((records / "000000.json").read_bytes())
     with pytest.raises(CacheError, match=r"000001\.json is of layer, part"):
-        FolderStore.open(cache).committed_parts("teacher")
+        FolderStore.open(cache).failures("teacher")
 
 
 def test_commit__temporary_file_does_not_count(cache):

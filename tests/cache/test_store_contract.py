@@ -333,7 +333,7 @@ class StoreContract:
         assert error <= {"float32": 0, "float16": 1e-3, "bfloat16": 4e-3, "scaled_uint8": 1e-2,
                          "float8_e4m3": 5e-2, "float8_e5m2": 1e-1}[dtype]  # fmt: skip
         assert (recorded.relative_l2 > 0) == (dtype != "float32")
-        assert recorded.num_values == 4 * np.prod(MAP.shape)
+        assert recorded.num_values == 2 * np.prod(MAP.shape)
 
     def test_add_rows__are_parts_of_their_own(self, make_store, make_rows):
         store = make_store(make_rows(6), part_rows=4)
