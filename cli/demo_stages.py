@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from featkd.cache import FolderStore, stored_arrays
+from featkd.cache import FolderStore, take_inventory
 from featkd.cli import stages
 from featkd.cli.figures import percent
 from featkd.cli.machine import describe_machine
@@ -153,11 +153,9 @@ def _bytes(workspace: Workspace) -> dict[str, int]:
     videos = (manifest.root / path for path in manifest.select(["path"])["path"])
     stored = uncompressed = 0
     with FolderStore.open(workspace.cache_path) as store:
-        for name, layer in store.layers().items():
-            commits = [store.commit(name, part) for part in store.committed_parts(name)]
-            stored += sum(file.num_bytes for c in commits for file in c.files.values())
-            arrays = [array for spec in layer.arrays for array in stored_arrays(spec)]
-            uncompressed += store.num_rows * sum(array.row_bytes for array in arrays)
+        for item in take_inventory(store):
+            stored += item.num_bytes
+            uncompressed += store.num_rows * item.raw_row_bytes
     return {
         "videos": sum(path.stat().st_size for path in videos),
         "cache": stored,

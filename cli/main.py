@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from featkd.cli.commands.cache import cache
 from featkd.cli.commands.compare import compare
 from featkd.cli.commands.demo import demo
 from featkd.cli.commands.distill import distill
@@ -14,6 +15,7 @@ from featkd.cli.commands.evaluate import evaluate
 from featkd.cli.commands.extract import extract
 from featkd.cli.commands.manifest import manifest
 from featkd.cli.commands.models import models
+from featkd.cli.commands.plan import plan
 from featkd.cli.commands.recipe import recipe
 from featkd.cli.commands.report import report
 from featkd.cli.commands.represent import represent
@@ -60,7 +62,7 @@ def main(*, debug: bool) -> None:
 
 
 for command in (
-    demo, recipe, synthesize, manifest, models, train, extract, represent, distill, evaluate,
-    compare, report,
+    demo, recipe, synthesize, manifest, models, train, plan, extract, represent, cache, distill,
+    evaluate, compare, report,
 ):  # fmt: skip
     main.add_command(command)

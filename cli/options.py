@@ -20,6 +20,8 @@ def example(command_line: str) -> str:
 
 recipe_argument = click.argument("recipe_source", metavar="RECIPE")
 
+cache_argument = click.argument("path", metavar="CACHE", type=any_path)
+
 set_option = click.option(
     "--set",
     "overrides",

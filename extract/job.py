@@ -7,6 +7,7 @@ import torch
 
 from featkd.cache import ArraySpec, CacheStore, Mismatch, feature_array, refuse_mismatches
 from featkd.cache.signal import LOGITS_ARRAY
+from featkd.errors import CacheError
 from featkd.experiment.arrays import (
     FRAMES_CRC_ARRAY,
     TEACHER_LAYER,
@@ -14,6 +15,7 @@ from featkd.experiment.arrays import (
     frames_array,
     is_teacher_layer,
 )
+from featkd.experiment.needs import taps_to_extract
 from featkd.models import Teacher
 from featkd.recipes import Recipe
 from featkd.recipes.extract_section import LOGITS_KEY, ExtractSection
@@ -60,11 +62,29 @@ def wanted_arrays(recipe: Recipe, taps: Sequence[TapSpec]) -> list[str]:
     return names
 
 
+def held_taps(store: CacheStore) -> list[TapSpec]:
+    """Taps that a cache has, which have to be read to complete its parts, wanted or not."""
+    prefix = "features/"
+    return [
+        TapSpec.parse(array.name.removeprefix(prefix))
+        for name, layer in store.layers().items()
+        if is_teacher_layer(name)
+        for array in layer.arrays
+        if array.name.startswith(prefix)
+    ]
+
+
 def plan_jobs(store: CacheStore, recipe: Recipe, teacher: Teacher) -> list[LayerJob]:
     """Layers to complete, then one for the arrays that no layer has.
 
+    Args:
+        store: the cache.
+        recipe: what is wanted.
+        teacher: reads the taps of the recipe and the `held_taps` of the cache.
+
     Raises:
         FingerprintError: an array is there in another number format.
+        CacheError: an array of frames is to be completed that the recipe does not describe.
     """
     section = recipe.extract
     known = {name: la for name, la in store.layers().items() if is_teacher_layer(name)}
@@ -74,8 +94,18 @@ def plan_jobs(store: CacheStore, recipe: Recipe, teacher: Teacher) -> list[Layer
         for name, layer in known.items()
         if len(store.committed_parts(name)) < store.num_parts
     ]
-    missing = [name for name in wanted_arrays(recipe, teacher.taps) if name not in held]
-    _check_formats(store, section, teacher.taps, held)
+    taps = taps_to_extract(recipe)
+    wanted = wanted_arrays(recipe, taps)
+    missing = [name for name in wanted if name not in held]
+    _check_formats(store, section, taps, held)
+    for job in jobs:
+        unknown = sorted(n for n in job.array_names - {*wanted} if n.startswith("frames/"))
+        if unknown:
+            raise CacheError(
+                f"{store.location} lacks parts of {unknown[0]}, of which the recipe does not say "
+                "how its frames are kept: set extract.frames as it was, or delete the array: "
+                "featkd cache prune"
+            )
     if missing:
         specs = {spec.name: spec for spec in describe_arrays(recipe, teacher)}
         name = TEACHER_LAYER if not known else _next_name(known)

@@ -12,9 +12,8 @@ from featkd.cache import (
     Fingerprint,
     FolderStore,
     compare,
-    merge_codec_errors,
     refuse_mismatches,
-    stored_arrays,
+    take_inventory,
 )
 from featkd.errors import UsageError
 from featkd.experiment.arrays import is_teacher_layer
@@ -23,7 +22,7 @@ from featkd.experiment.needs import taps_to_extract
 from featkd.experiment.teacher import FrozenTeacher
 from featkd.experiment.workspace import Workspace, row_table, save_recipe
 from featkd.extract.assemble import make_pipeline
-from featkd.extract.job import plan_jobs, wanted_arrays
+from featkd.extract.job import held_taps, plan_jobs, wanted_arrays
 from featkd.extract.space import require_space
 from featkd.types import Progress, Silent
 
@@ -82,10 +81,11 @@ def extract(workspace: Workspace, progress: Progress | None = None) -> ExtractSu
         # Without the right to write, so that a finished cache can be asked while others use it.
         with FolderStore.open(workspace.cache_path) as store:
             require_same_teacher(store, fingerprint)
+            taps = tuple(sorted({*taps, *held_taps(store)}))
             if _is_complete(store, workspace):
                 return _summarise(store, 0, {}, started)
     teachers = [
-        frozen.with_taps(taps, device=device) for device in _devices(recipe.extract.devices)
+        frozen.with_taps(taps, device=device) for device in devices_of(recipe.extract.devices)
     ]
     with _open(workspace, exists=exists) as store:
         _add_views(store, workspace)
@@ -102,7 +102,7 @@ def extract(workspace: Workspace, progress: Progress | None = None) -> ExtractSu
         return _summarise(store, num_computed, seconds, started)
 
 
-def _devices(names: Sequence[str]) -> list[torch.device | None]:
+def devices_of(names: Sequence[str]) -> list[torch.device | None]:
     """Devices of the teachers; None is the recipe's own.
 
     Raises:
@@ -174,21 +174,16 @@ def _summarise(
     for name in layers:
         failures = store.failures(name) | failures
     table = store.row_columns(["row", "video_id"]).set_index("row")["video_id"]
-    commits = [store.commit(n, part) for n in layers for part in sorted(store.committed_parts(n))]
-    errors: dict[str, list[CodecError]] = {}
-    for commit in commits:
-        for array, error in commit.codec_errors.items():
-            errors.setdefault(array, []).append(error)
-    arrays = [array for layer in layers.values() for array in layer.arrays]
-    held = {array.name for array in arrays}
-    raw_row_bytes = sum(stored.row_bytes for array in arrays for stored in stored_arrays(array))
+    inventory = [item for item in take_inventory(store) if is_teacher_layer(item.layer)]
     return ExtractSummary(
         num_rows=store.num_rows,
         num_computed=num_computed,
         num_failed=len(failures),
         failed_videos={str(table[row]): reason for row, reason in failures.items()},
         seconds={**seconds, "wall": time.perf_counter() - started},
-        num_bytes=sum(file.num_bytes for c in commits for file in c.files.values()),
-        num_bytes_raw=store.num_rows * raw_row_bytes,
-        codec_errors={n: merge_codec_errors(e) for n, e in errors.items() if n in held},
+        num_bytes=sum(item.num_bytes for item in inventory),
+        num_bytes_raw=store.num_rows * sum(item.raw_row_bytes for item in inventory),
+        codec_errors={
+            item.spec.name: item.codec_error for item in inventory if item.codec_error is not None
+        },
     )

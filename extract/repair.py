@@ -87,7 +87,7 @@ def repair(
             retracted = _choose_parts(workspace, store, damaged, shown, retry_failed=retry_failed)
         if broken:
             if REPRESENTATION_LAYER in store.layers():  # attention of the modules that go
-                recorded = store.recorded_parts(REPRESENTATION_LAYER)
+                recorded = store.committed_parts(REPRESENTATION_LAYER)
                 retracted[REPRESENTATION_LAYER] = sorted(recorded)
             restored += _delete_modules(workspace, store, broken, shown)
         for layer, parts in retracted.items():
@@ -185,7 +185,7 @@ def _choose_parts(
             wanted = {part for part in damaged.get(layer, ()) if _is_redoable(
                 store, layer, part, look, progress)}  # fmt: skip
             if retry_failed:
-                sound = store.recorded_parts(layer) - set(damaged.get(layer, ()))
+                sound = store.committed_parts(layer) - set(damaged.get(layer, ()))
                 wanted |= {
                     part
                     for part in sound
@@ -196,7 +196,7 @@ def _choose_parts(
     if REPRESENTATION_LAYER in chosen:  # rows that failed have no attention either
         retried = set[int]().union(*(parts for name, parts in chosen.items()
                                      if is_teacher_layer(name)))  # fmt: skip
-        recorded = store.recorded_parts(REPRESENTATION_LAYER) - chosen[REPRESENTATION_LAYER]
+        recorded = store.committed_parts(REPRESENTATION_LAYER) - chosen[REPRESENTATION_LAYER]
         chosen[REPRESENTATION_LAYER] |= {
             part for part in retried & recorded if store.commit(REPRESENTATION_LAYER, part).failures
         }
@@ -233,7 +233,7 @@ def _make_look(workspace: Workspace, store: FolderStore) -> Look:
         clips,
         workspace.recipe.views.train,
         seed=workspace.recipe.seed,
-        index=RowIndex(store, clips),
+        index=RowIndex(store, clips.video_ids()),
         sizes=(),
     )
 

@@ -19,9 +19,10 @@ from featkd.experiment.fingerprint import teacher_fingerprint
 from featkd.experiment.row_index import RowIndex
 from featkd.experiment.teacher import FrozenTeacher
 from featkd.experiment.workspace import Workspace
+from featkd.extract.job import held_taps
 from featkd.extract.local import require_same_teacher
 from featkd.extract.rendering import RenderedRow, RowRenderer
-from featkd.types import Progress, Silent, TapSpec
+from featkd.types import Progress, Silent
 from featkd.video import crc32_of, decode_frames
 
 RELATIVE_L2_TOLERANCE: Final = {
@@ -100,15 +101,14 @@ def replay(
         readable = _readable_rows(store)
         chosen = _draw(store, readable, num_rows, seed)
         names = [spec.name for spec, _ in readable]
-        prefix = feature_array(TapSpec("", "full")).removesuffix(".full")
-        taps = [TapSpec.parse(n.removeprefix(prefix)) for n in names if n.startswith(prefix)]
+        taps = held_taps(store)
         teacher = frozen.with_taps(taps)
         size = frozen.card.preprocess.size
         renderer = RowRenderer(
             clips,
             recipe.views.train,
             seed=recipe.seed,
-            index=RowIndex(store, clips),
+            index=RowIndex(store, clips.video_ids()),
             sizes=[size, *(_frame_size(name) for name in names if name.startswith("frames/"))],
         )
         comparison = _Comparison(store, precision=recipe.extract.precision)
@@ -220,7 +220,7 @@ def _readable_rows(store: CacheStore) -> list[tuple[ArraySpec, frozenset[int]]]:
     for name, layer in store.layers().items():
         if is_teacher_layer(name):
             committed = [row for p in store.committed_parts(name) for row in store.part_range(p)]
-            rows = frozenset(committed) - store.failures(name).keys()
+            rows = frozenset(committed).difference(store.failures(name))
             found += [(spec, rows) for spec in layer.arrays]
     return found
 

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from featkd.cache import FolderStore, stored_arrays
+from featkd.cache import FolderStore, raw_row_bytes, take_inventory
 from featkd.errors import StorageFullError
 from featkd.experiment.workspace import Workspace
 from featkd.extract.job import LayerJob
@@ -35,9 +35,9 @@ def require_space(
     Raises:
         StorageFullError: the disk has less room than is missing of the layers.
     """
-    missing = {job.name: _rows_missing(store, job) for job in jobs}
+    missing = {job.name: rows_missing(store, job) for job in jobs}
     free = free_bytes(workspace.cache_path)
-    if sum(missing[job.name] * _raw_row_bytes(job) for job in jobs) <= free:
+    if sum(missing[job.name] * sum(map(raw_row_bytes, job.arrays)) for job in jobs) <= free:
         return
     needed = sum(
         missing[job.name] * _stored_row_bytes(workspace, store, job, teachers) for job in jobs
@@ -50,22 +50,17 @@ def require_space(
         )
 
 
-def _rows_missing(store: FolderStore, job: LayerJob) -> int:
+def rows_missing(store: FolderStore, job: LayerJob) -> int:
+    """Rows of a layer that are not committed; all of them where there is no such layer yet."""
     done = store.committed_parts(job.name) if job.name in store.layers() else set()
     return sum(len(store.part_range(p)) for p in range(store.num_parts) if p not in done)
-
-
-def _raw_row_bytes(job: LayerJob) -> int:
-    return sum(array.row_bytes for spec in job.arrays for array in stored_arrays(spec))
 
 
 def _stored_row_bytes(
     workspace: Workspace, store: FolderStore, job: LayerJob, teachers: Sequence[Teacher]
 ) -> float:
-    done = sorted(store.committed_parts(job.name)) if job.name in store.layers() else []
-    if done:
-        commits = [store.commit(job.name, part) for part in done]
-        stored = sum(file.num_bytes for commit in commits for file in commit.files.values())
-        return stored / sum(commit.stop_row - commit.start_row for commit in commits)
+    written = [item for item in take_inventory(store) if item.layer == job.name]
+    if written and written[0].num_rows:
+        return sum(item.row_bytes for item in written)
     trial = run_trial(workspace, job, teachers, num_rows=_TRIAL_ROWS)
     return sum(trial.array_bytes.values())

@@ -4,10 +4,12 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from featkd.cache import CodecError, FolderStore, merge_codec_errors, stored_arrays
+from featkd.cache import ArraySpec, CodecError, FolderStore, take_inventory
+from featkd.experiment.arrays import FRAMES_CRC_ARRAY
 from featkd.experiment.workspace import Workspace, row_table
 from featkd.extract.assemble import make_pipeline
 from featkd.extract.job import LayerJob
@@ -25,7 +27,8 @@ class Trial:
         decode_sec: processor time of decoding and rendering, a row.
         teacher_sec: time of the teacher's device, a row.
         write_sec: time of encoding, compressing and writing, a row.
-        wall_sec: of the whole trial.
+        read_sec: time of reading all arrays back, a row.
+        wall_sec: of the whole trial, without reading back.
         array_bytes: stored bytes of a row, by array.
         codec_errors: what lossy number formats did, by array.
     """
@@ -35,6 +38,7 @@ class Trial:
     decode_sec: float
     teacher_sec: float
     write_sec: float
+    read_sec: float
     wall_sec: float
     array_bytes: dict[str, float]
     codec_errors: dict[str, CodecError]
@@ -67,11 +71,15 @@ def run_trial(
         recipe.seed,
         range(1),
     )
+    if not job.is_first:
+        # Later layers are checked by the CRC of the first one, which this cache has not.
+        crc = ArraySpec(name=FRAMES_CRC_ARRAY, shape=(), dtype="uint32")
+        job = LayerJob(job.name, (*job.arrays, crc))
     workspace.folder.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory(prefix="trial-", dir=workspace.folder) as folder,
         FolderStore.create(
-            workspace.folder / folder / "cache",
+            Path(folder) / "cache",
             rows,
             part_rows=min(recipe.extract.part_rows, len(rows)),
             backend=recipe.extract.backend,
@@ -82,30 +90,32 @@ def run_trial(
         started = time.perf_counter()
         pipeline.run(Silent())
         wall_sec = time.perf_counter() - started
-        commits = [store.commit(job.name, part) for part in range(store.num_parts)]
-        num_ok = max(1, len(rows) - sum(len(commit.failures) for commit in commits))
-        array_bytes = {}
-        for spec in job.arrays:
-            files = [
-                store.files.part_file(array, part).relative_to(store.path).as_posix()
-                for array in stored_arrays(spec)
-                for part in range(store.num_parts)
-            ]
-            sizes = {file: digest for commit in commits for file, digest in commit.files.items()}
-            array_bytes[spec.name] = sum(sizes[file].num_bytes for file in files) / num_ok
+        num_failed = len(store.failures(job.name))
+        num_ok = max(1, len(rows) - num_failed)
+        inventory = take_inventory(store)
         return Trial(
             num_rows=len(rows),
-            num_failed=len(rows) - num_ok,
+            num_failed=num_failed,
             decode_sec=pipeline.seconds["decode"] / num_ok,
             teacher_sec=pipeline.seconds["teacher"] / num_ok,
             write_sec=pipeline.seconds["write"] / num_ok,
+            read_sec=_seconds_to_read(store, job) / num_ok,
             wall_sec=wall_sec,
-            array_bytes=array_bytes,
+            array_bytes={item.spec.name: item.num_bytes / num_ok for item in inventory},
             codec_errors={
-                spec.name: merge_codec_errors(
-                    [c.codec_errors[spec.name] for c in commits if spec.name in c.codec_errors]
-                )
-                for spec in job.arrays
-                if any(spec.name in commit.codec_errors for commit in commits)
+                item.spec.name: item.codec_error
+                for item in inventory
+                if item.codec_error is not None
             },
         )
+
+
+def _seconds_to_read(store: FolderStore, job: LayerJob) -> float:
+    """Read every row that has data, as training does where a cache is too large for memory."""
+    failed = store.failures(job.name)
+    rows = [row for row in store.layout.row_numbers().tolist() if row not in failed]
+    with FolderStore.open(store.path, resident_array_bytes=0) as reader:
+        started = time.perf_counter()
+        for spec in job.arrays:
+            reader.read_rows(spec.name, rows)
+        return time.perf_counter() - started

@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -76,3 +78,28 @@ def extracted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     train_teacher(workspace)
     extract(workspace)
     return folder
+
+
+@pytest.fixture
+def run_with_mount(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run Python code in a fresh process that sees mounts of its own."""
+
+    def run(mount: str, code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+        unshare = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+        try:
+            probe = subprocess.run([*unshare, mount], capture_output=True, check=False)
+        except FileNotFoundError:
+            pytest.skip("this system has no unshare")
+        if probe.returncode != 0:
+            pytest.skip("this system does not let a test mount anything")
+        script = tmp_path / "script.py"
+        script.write_text(code)
+        return subprocess.run(
+            [*unshare, f'{mount} && exec "$@"', "sh", sys.executable, script, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run

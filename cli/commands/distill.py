@@ -36,6 +36,19 @@ from featkd.cli.options import example, output_options, recipe_options
     show_default=True,
     help="Where the teacher's answers come from: the cache, or the teacher run beside the student.",
 )
+@click.option(
+    "--allow-mismatch",
+    "allowed",
+    metavar="FIELD",
+    multiple=True,
+    help="Train although this field of the cache's fingerprint differs from the recipe; recorded "
+    "in the run's summary.json. May be given several times.",
+)
+@click.option(
+    "--committed-only",
+    is_flag=True,
+    help="Train on the videos that are cached by now, while extraction goes on.",
+)
 @output_options
 def distill(
     *,
@@ -45,6 +58,8 @@ def distill(
     every: bool,
     seeds: tuple[int, ...],
     signal: Literal["cached", "live"],
+    allowed: tuple[str, ...],
+    committed_only: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -70,7 +85,15 @@ def distill(
         distiller_requirements(workspace.recipe, name)
     with show_progress(quiet=quiet) as progress:
         results = [
-            stages.distill(workspace, name, seed, signal, progress)
+            stages.distill(
+                workspace,
+                name,
+                seed,
+                signal,
+                progress,
+                allowed=allowed,
+                committed_only=committed_only,
+            )
             for seed in dict.fromkeys(seeds)
             for name in chosen
         ]

@@ -5,10 +5,12 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from featkd.cache.codec_error import merge
 from featkd.cache.folder_store import FolderStore
 from featkd.cache.header_file import HEADER_NAME
+from featkd.cache.part_layout import PartLayout
 from featkd.cache.spec import Backend, Compression, LayerSpec
 from featkd.cache.store import CacheStore
 from featkd.errors import CacheError, CacheIncompleteError
@@ -120,8 +122,13 @@ def _open_target(
     blocks = [block.assign(row=np.arange(len(block))) for block in blocks]
     if (path / HEADER_NAME).exists():
         target = FolderStore.open_for_writing(path)
-        expected = [block["video_id"].tolist() for block in blocks]
-        if target.rows["video_id"].tolist() != [v for block in expected for v in block]:
+        views = ["video_id", "view_index"]
+        begun = blocks[: len(target.layout.block_rows)]
+        expected = pd.concat(begun, ignore_index=True)[views].to_numpy().tolist()
+        if (
+            target.layout != PartLayout(source.part_rows, tuple(map(len, begun)))
+            or target.row_columns(views).to_numpy().tolist() != expected
+        ):
             target.close()
             raise CacheError(f"{path} holds another cache; expected a new folder for a copy")
         if target.backend != backend:
@@ -132,8 +139,12 @@ def _open_target(
             )
     else:
         target = FolderStore.create(path, blocks[0], part_rows=source.part_rows, backend=backend)
-    for block in blocks[len(target.layout.block_rows) :]:
-        target.add_rows(block)
+    try:
+        for block in blocks[len(target.layout.block_rows) :]:
+            target.add_rows(block)
+    except BaseException:
+        target.close()
+        raise
     return target
 
 

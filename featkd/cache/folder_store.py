@@ -242,6 +242,9 @@ class FolderStore(CacheStore):
         header = self._header_file.current()
         layers = {**header.layers, name: layer}
         with writing_to(self.path):
+            # A removal that was killed may have left records of another layer of this name.
+            for part in self._log(name).parts():
+                self._log(name).remove(part)
             for array in self._stored({name: layer}):
                 self.files.create(array)
             self.files.arrange(self.layout, self._stored(layers))

@@ -52,7 +52,7 @@ def take_inventory(store: FolderStore) -> list[ArrayInventory]:
     """
     found = []
     for name, layer in store.layers().items():
-        commits = [store.commit(name, part) for part in sorted(store.committed_parts(name))]
+        commits = list(store.commits(name))
         num_rows = sum(commit.stop_row - commit.start_row for commit in commits)
         for spec in layer.arrays:
             files = [

@@ -4,9 +4,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from featkd.cache.codec_error import CodecError, measure_codec_error
 from featkd.cache.number_format import representable
 from featkd.cache.spec import INTEGER_DTYPES, ArraySpec, LayerSpec
 from featkd.errors import CacheError
+
+_ROWS_MEASURED = 2
 
 
 def check_part(
@@ -79,6 +82,21 @@ def check_representable(
                     f"row {row} of array {array.name!r} is NaN, infinite or beyond the range of "
                     f"{array.dtype}; expected finite numbers"
                 )
+
+
+def measure_part(
+    spec: LayerSpec,
+    rows: range,
+    arrays: Mapping[str, np.ndarray],
+    failures: Mapping[int, str],
+) -> dict[str, CodecError]:
+    """The error of each array's number format, from the first rows of the part that have data."""
+    ok = [row - rows.start for row in rows if row not in failures][:_ROWS_MEASURED]
+    return {
+        array.name: measure_codec_error(array, arrays[array.name][ok])
+        for array in spec.arrays
+        if array.dtype not in INTEGER_DTYPES
+    }
 
 
 def blank_failed_rows(

@@ -10,7 +10,6 @@ afterwards; it can only be retracted, and then be written again.
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import PurePosixPath
 from types import TracebackType
 from typing import NamedTuple, TypeVar
 
@@ -18,20 +17,18 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from featkd.cache.codec_error import CodecError, measure_codec_error
+from featkd.cache.codec_error import CodecError
 from featkd.cache.commit import Commit, FileDigest
-from featkd.cache.fingerprint import Fingerprint, require_match
+from featkd.cache.fingerprint import Fingerprint
+from featkd.cache.new_layer import is_new_layer
 from featkd.cache.number_format import decode, encode, stored_arrays
-from featkd.cache.part import blank_failed_rows, check_part, check_representable
+from featkd.cache.part import blank_failed_rows, check_part, check_representable, measure_part
 from featkd.cache.part_layout import PartLayout
 from featkd.cache.row_table import check_row_table
 from featkd.cache.spec import ArraySpec, LayerSpec, StoredArray, check_name
 from featkd.errors import CacheError, CacheIncompleteError
 
 Store = TypeVar("Store", bound="CacheStore")
-
-_ROWS_MEASURED = 2
-"""Rows of a part from which the error of its number formats is measured."""
 
 
 class SavedModule(NamedTuple):
@@ -125,36 +122,14 @@ class CacheStore(ABC):
         """Add a layer, or, where it exists, check that it is the same.
 
         Raises:
-            CacheError: the layer exists with other arrays, an array belongs to another layer, or
-                the cache was opened for reading.
+            CacheError: the layer exists with other arrays, an array belongs to another layer or
+                would lie in the folder of another, or the cache was opened for reading.
             FingerprintError: the layer exists and was made from something else.
         """
         _check_name(name, "layer name")
         wanted = LayerSpec(arrays=tuple(arrays), fingerprint=dict(fingerprint))
-        known = self.layers()
-        if name in known:
-            require_match(
-                known[name].fingerprint, fingerprint, cache=f"layer {name!r} of {self.location}"
-            )
-            if known[name].arrays != wanted.arrays:
-                raise CacheError(
-                    f"layer {name!r} of {self.location} has {_describe(known[name].arrays)}; "
-                    f"{_describe(wanted.arrays)} is asked for"
-                )
-            return
-        taken = [array.name for layer in known.values() for array in layer.arrays]
-        for array in wanted.arrays:
-            if array.name in taken:
-                raise CacheError(f"{self.location} already has an array {array.name!r}")
-            path = PurePosixPath(array.name)
-            for other in taken:
-                if path.is_relative_to(other) or PurePosixPath(other).is_relative_to(path):
-                    raise CacheError(
-                        f"array {array.name!r} and array {other!r} of {self.location} would lie "
-                        "in one another; expected names that are no folder of another"
-                    )
-            taken.append(array.name)
-        self._create_layer(name, wanted)
+        if is_new_layer(name, wanted, self.layers(), cache=self.location):
+            self._create_layer(name, wanted)
 
     def remove_arrays(self, names: Sequence[str]) -> None:
         """Delete arrays; a layer that has none left is deleted too.
@@ -254,11 +229,7 @@ class CacheStore(ABC):
         stored: dict[str, np.ndarray] = {}
         for array in spec.arrays:
             stored |= encode(array, arrays[array.name])
-        errors = {
-            array.name: _measure(array, arrays[array.name], rows, failures)
-            for array in spec.arrays
-            if np.dtype(arrays[array.name].dtype).kind == "f"
-        }
+        errors = measure_part(spec, rows, arrays, failures)
         self.write_stored_part(layer, part, stored, failures, seconds, errors)
 
     def write_stored_part(
@@ -501,15 +472,3 @@ def _check_name(name: str, what: str) -> None:
         check_name(name, what)
     except ValueError as error:
         raise CacheError(str(error)) from error
-
-
-def _describe(arrays: Sequence[ArraySpec]) -> str:
-    return ", ".join(f"{array.name} {array.dtype}{list(array.shape)}" for array in arrays)
-
-
-def _measure(
-    spec: ArraySpec, values: np.ndarray, rows: range, failures: Mapping[int, str]
-) -> CodecError:
-    """The error of a number format, from the first rows that have data."""
-    ok = [row - rows.start for row in rows if row not in failures][:_ROWS_MEASURED]
-    return measure_codec_error(spec, values[ok])

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import UInt8
 from torch import Tensor, nn
 
-from featkd.cache import CachedSignal, CacheStore, Fingerprint, refuse_mismatches
+from featkd.cache import CachedSignal, CacheStore, Fingerprint, Mismatch, refuse_mismatches
 from featkd.distillers import Requirements
 from featkd.errors import CacheError, CacheIncompleteError, FingerprintError
 from featkd.experiment.arrays import (
@@ -76,6 +76,8 @@ class OpenedCache:
         refuse_mismatches(
             [item for item in mismatches if item.field not in self._allowed], cache=store.location
         )
+        if FRAMES_CRC_ARRAY in self._allowed:  # row by row; whether one differs shows in training
+            mismatches.append(Mismatch(FRAMES_CRC_ARRAY, "of every row", "not compared"))
         self.exceptions = tuple(mismatches)
         self.fingerprint: Fingerprint = {
             **cached[0].fingerprint,

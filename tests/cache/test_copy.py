@@ -87,8 +87,7 @@ def source(
         yield store
 
 
-@pytest.mark.parametrize("backend", ["zarr", "hdf5"])
-@pytest.mark.parametrize("compression", ["gzip", "none"])
+@pytest.mark.parametrize(("backend", "compression"), [("zarr", "none"), ("hdf5", "gzip")])
 def test_copy_cache__there_and_back_bit_for_bit(
     source: FolderStore, tmp_path: Path, backend: Backend, compression: str
 ) -> None:
@@ -115,9 +114,7 @@ def test_copy_cache__there_and_back_bit_for_bit(
             assert stored(back) == stored(source)
 
 
-def test_copy_cache__back_again_makes_equal_files(
-    make_rows: MakeRows, tmp_path: Path
-) -> None:
+def test_copy_cache__back_again_makes_equal_files(make_rows: MakeRows, tmp_path: Path) -> None:
     """HDF5 files hold no times, Zarr's neither: the same numbers make the same bytes."""
     with make_cache(tmp_path / "source", make_rows, "hdf5") as source:
         copy = copy_cache(source, tmp_path / "zarr", backend="zarr", compression="gzip")
@@ -178,9 +175,7 @@ def test_copy_cache__full_disk_goes_on(
 def test_copy_cache__of_an_incomplete_cache(source: FolderStore, tmp_path: Path) -> None:
     (source.path / "commits/teacher/000001.json").unlink()
     with FolderStore.open(source.path) as incomplete:
-        with copy_cache(
-            incomplete, tmp_path / "copy", backend="zarr", compression="gzip"
-        ) as copy:
+        with copy_cache(incomplete, tmp_path / "copy", backend="zarr", compression="gzip") as copy:
             assert copy.committed_parts("teacher") == {0, 2}
             assert copy.committed_parts("representation") == {0, 1, 2}
         with pytest.raises(CacheIncompleteError, match="lacks some of the rows asked for"):
@@ -211,6 +206,30 @@ def test_copy_cache__onto_another_cache(
     FolderStore.create(tmp_path / "copy", make_rows(3)).close()
     with pytest.raises(CacheError, match="holds another cache; expected a new folder"):
         copy_cache(source, tmp_path / "copy", backend="zarr", compression="gzip")
+
+
+def test_copy_cache__goes_on_only_with_the_same_rows(source: FolderStore, tmp_path: Path) -> None:
+    def copy(rows: list[int]) -> None:
+        copy_cache(source, tmp_path / "copy", backend="zarr", compression="gzip", rows=rows).close()
+
+    copy([0, 3])
+    copy([0, 3])
+    with pytest.raises(CacheError, match="holds another cache"):
+        copy([1, 2])  # other views of the same videos
+
+
+def test_copy_cache__stopped_between_blocks_goes_on(
+    source: FolderStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FolderStore, "add_rows", die)
+        with pytest.raises(KeyboardInterrupt):
+            copy_cache(source, tmp_path / "copy", backend="zarr", compression="gzip")
+    with copy_cache(source, tmp_path / "copy", backend="zarr", compression="gzip") as copy:
+        assert stored(copy) == stored(source)
 
 
 def test_copy_cache__a_disk_that_gives_back_something_else(

@@ -271,3 +271,13 @@ def test_load_module__damaged(cache):
         (cache / "modules/cvae.json").write_text("{")
         with pytest.raises(CacheError, match=r"'cvae' .* cannot be read"):
             store.load_module("cvae")
+
+
+def test_add_layer__records_left_by_a_killed_removal_do_not_count(cache):
+    record = cache / "commits/teacher/000000.json"
+    left = record.read_bytes()
+    with FolderStore.open_for_writing(cache) as store:
+        store.remove_arrays([MAP.name, LOGITS.name])
+        record.write_bytes(left)
+        write_parts(store, [])
+        assert store.committed_parts("teacher") == set()

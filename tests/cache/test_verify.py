@@ -205,9 +205,7 @@ def test_verify__a_swapped_pair_of_parts(own_cache: Path) -> None:
         (stored,) = [
             name for name in store.commit("representation", 0).files if "attention" in name
         ]
-        (other,) = [
-            name for name in store.commit("representation", 1).files if "attention" in name
-        ]
+        (other,) = [name for name in store.commit("representation", 1).files if "attention" in name]
     one, two = (own_cache / stored).read_bytes(), (own_cache / other).read_bytes()
     (own_cache / stored).write_bytes(two)
     (own_cache / other).write_bytes(one)
