@@ -18,7 +18,7 @@ from featkd.experiment.arrays import (
 from featkd.experiment.needs import taps_to_extract
 from featkd.models import Teacher
 from featkd.recipes import Recipe
-from featkd.recipes.extract_section import LOGITS_KEY, ExtractSection
+from featkd.recipes.extract_section import LOGITS_KEY
 from featkd.types import TapSpec
 from featkd.video import frame_blob_capacity_bytes
 
@@ -74,6 +74,22 @@ def held_taps(store: CacheStore) -> list[TapSpec]:
     ]
 
 
+def require_formats(store: CacheStore, recipe: Recipe) -> None:
+    """Refuse a cache whose arrays are in other number formats than the recipe says.
+
+    Raises:
+        FingerprintError: one is.
+    """
+    held = {array.name: array for la in store.layers().values() for array in la.arrays}
+    keys = {feature_array(tap): tap.key for tap in taps_to_extract(recipe)}
+    mismatches = [
+        Mismatch(f"codec.{name}", held[name].dtype, recipe.extract.codec(key)[0])
+        for name, key in {LOGITS_ARRAY: LOGITS_KEY, **keys}.items()
+        if name in held and held[name].dtype != recipe.extract.codec(key)[0]
+    ]
+    refuse_mismatches(mismatches, cache=store.location)
+
+
 def plan_jobs(store: CacheStore, recipe: Recipe, teacher: Teacher) -> list[LayerJob]:
     """Layers to complete, then one for the arrays that no layer has.
 
@@ -83,10 +99,8 @@ def plan_jobs(store: CacheStore, recipe: Recipe, teacher: Teacher) -> list[Layer
         teacher: reads the taps of the recipe and the `held_taps` of the cache.
 
     Raises:
-        FingerprintError: an array is there in another number format.
         CacheError: an array of frames is to be completed that the recipe does not describe.
     """
-    section = recipe.extract
     known = {name: la for name, la in store.layers().items() if is_teacher_layer(name)}
     held = {array.name: array for layer in known.values() for array in layer.arrays}
     jobs = [
@@ -97,7 +111,6 @@ def plan_jobs(store: CacheStore, recipe: Recipe, teacher: Teacher) -> list[Layer
     taps = taps_to_extract(recipe)
     wanted = wanted_arrays(recipe, taps)
     missing = [name for name in wanted if name not in held]
-    _check_formats(store, section, taps, held)
     for job in jobs:
         unknown = sorted(n for n in job.array_names - {*wanted} if n.startswith("frames/"))
         if unknown:
@@ -145,21 +158,6 @@ def describe_arrays(recipe: Recipe, teacher: Teacher) -> list[ArraySpec]:
             )
         )
     return specs
-
-
-def _check_formats(
-    store: CacheStore,
-    section: ExtractSection,
-    taps: Sequence[TapSpec],
-    held: dict[str, ArraySpec],
-) -> None:
-    keys = {LOGITS_ARRAY: LOGITS_KEY, **{feature_array(tap): tap.key for tap in taps}}
-    mismatches = [
-        Mismatch(f"codec.{name}", held[name].dtype, section.codec(key)[0])
-        for name, key in keys.items()
-        if name in held and held[name].dtype != section.codec(key)[0]
-    ]
-    refuse_mismatches(mismatches, cache=store.location)
 
 
 def _next_name(known: Collection[str]) -> str:

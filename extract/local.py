@@ -22,7 +22,7 @@ from featkd.experiment.needs import taps_to_extract
 from featkd.experiment.teacher import FrozenTeacher
 from featkd.experiment.workspace import Workspace, row_table, save_recipe
 from featkd.extract.assemble import make_pipeline
-from featkd.extract.job import held_taps, plan_jobs, wanted_arrays
+from featkd.extract.job import held_taps, plan_jobs, require_formats, wanted_arrays
 from featkd.extract.space import require_space
 from featkd.types import Progress, Silent
 
@@ -81,6 +81,7 @@ def extract(workspace: Workspace, progress: Progress | None = None) -> ExtractSu
         # Without the right to write, so that a finished cache can be asked while others use it.
         with FolderStore.open(workspace.cache_path) as store:
             require_same_teacher(store, fingerprint)
+            require_formats(store, recipe)
             taps = tuple(sorted({*taps, *held_taps(store)}))
             if _is_complete(store, workspace):
                 return _summarise(store, 0, {}, started)

@@ -14,7 +14,13 @@ from featkd.experiment.fingerprint import teacher_fingerprint
 from featkd.experiment.needs import taps_to_extract
 from featkd.experiment.teacher import FrozenTeacher
 from featkd.experiment.workspace import Workspace
-from featkd.extract.job import LayerJob, describe_arrays, held_taps, plan_jobs
+from featkd.extract.job import (
+    LayerJob,
+    describe_arrays,
+    held_taps,
+    plan_jobs,
+    require_formats,
+)
 from featkd.extract.local import devices_of, require_same_teacher
 from featkd.extract.space import free_bytes, rows_missing
 from featkd.extract.trial import Trial, run_trial
@@ -124,6 +130,7 @@ def plan(workspace: Workspace, *, num_rows: int = 16) -> Plan:
         with FolderStore.open(workspace.cache_path) as store:
             fingerprint = teacher_fingerprint(workspace, frozen.card, frozen.weights_sha256)
             require_same_teacher(store, fingerprint)
+            require_formats(store, recipe)
             teacher = frozen.with_taps(sorted(taps | {*held_taps(store)}), device=devices[0])
             work, total_rows = _work_left(workspace, store, teacher)
         whole = LayerJob(TEACHER_LAYER, tuple(describe_arrays(recipe, teacher)))

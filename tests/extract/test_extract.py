@@ -70,6 +70,7 @@ def test_extract__second_call_computes_nothing(
     [
         pytest.param("views.train={num_frames: 16, num_views: 2}", "horizontal_flip", id="view"),
         pytest.param("extract.precision=bfloat16", "teacher.precision", id="precision"),
+        pytest.param("extract.dtype=float16", r"codec\.features/Mixed_5c\.full", id="codec"),
     ],
 )
 def test_extract__a_cache_of_something_else_is_refused(
