@@ -3,8 +3,6 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-import torch
-
 from featkd.cache import ArraySpec, CacheStore, Mismatch, feature_array, refuse_mismatches
 from featkd.cache.signal import LOGITS_ARRAY
 from featkd.errors import CacheError
@@ -127,10 +125,10 @@ def plan_jobs(store: CacheStore, recipe: Recipe, teacher: Teacher) -> list[Layer
 
 
 def describe_arrays(recipe: Recipe, teacher: Teacher) -> list[ArraySpec]:
-    """All arrays of an extraction; the teacher looks at one black clip to tell their shapes."""
+    """All arrays of an extraction; the teacher tells their shapes."""
     section = recipe.extract
-    num_frames, size = recipe.views.train.num_frames, teacher.preprocess_spec.size
-    logits, features = teacher(torch.zeros((1, 3, num_frames, size, size), dtype=torch.uint8))
+    num_frames = recipe.views.train.num_frames
+    logits_shape, tap_shapes = teacher.answer_shapes(num_frames)
 
     def spec(name: str, key: str, shape: Sequence[int]) -> ArraySpec:
         dtype, compression = section.codec(key)
@@ -138,8 +136,8 @@ def describe_arrays(recipe: Recipe, teacher: Teacher) -> list[ArraySpec]:
 
     _, compression = section.codec(LOGITS_KEY)
     specs = [
-        spec(LOGITS_ARRAY, LOGITS_KEY, logits.shape[1:]),
-        *(spec(feature_array(tap), tap.key, features[tap.key].shape[1:]) for tap in teacher.taps),
+        spec(LOGITS_ARRAY, LOGITS_KEY, logits_shape),
+        *(spec(feature_array(tap), tap.key, tap_shapes[tap.key]) for tap in teacher.taps),
         ArraySpec(name=VIEW_CRC_ARRAY, shape=(), dtype="uint32", compression=compression),
         ArraySpec(name=FRAMES_CRC_ARRAY, shape=(), dtype="uint32", compression=compression),
     ]

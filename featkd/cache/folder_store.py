@@ -153,6 +153,8 @@ class FolderStore(CacheStore):
         HeaderFile(path).current()  # before a lock file is put where there is no cache
         lock = WriterLock(path / "writer.lock")
         try:
+            with writing_to(path):
+                HeaderFile(path).renew_copy()
             return cls(path, lock=lock, resident_array_bytes=resident_array_bytes)
         except BaseException:
             lock.release()

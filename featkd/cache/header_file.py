@@ -57,6 +57,12 @@ class HeaderFile:
         replace_file(self._path, content)
         replace_file(self._cache / COPY_NAME, content)
 
+    def renew_copy(self) -> None:
+        """Write the copy anew where a writer was killed before it did."""
+        copy, content = self._cache / COPY_NAME, self._path.read_bytes()
+        if not copy.is_file() or copy.read_bytes() != content:
+            replace_file(copy, content)
+
     def problems(self) -> list[tuple[str, str]]:
         """What is wrong with header and copy: file name and problem.
 

@@ -52,7 +52,8 @@ def represent(workspace: Workspace, progress: Progress | None = None) -> bool:
     settings = settings_digest({"fingerprint": dict(fingerprint)})
     with FolderStore.open(workspace.cache_path) as store:
         OpenedCache(workspace, store, teacher, needs)
-        trained = is_finished(folder, settings)
+        # The modules went with their cache if that was deleted.
+        trained = is_finished(folder, settings) and bool(store.module_names())
         if trained and _has_all_attention(store):
             return False
     with FolderStore.open_for_writing(workspace.cache_path) as store:

@@ -68,6 +68,24 @@ class Teacher:
         keys = [tap.key for tap in self.taps]
         return logits, {key: torch.cat([part[key] for _, part in answers]) for key in keys}
 
+    @torch.inference_mode()
+    def answer_shapes(self, num_frames: int) -> tuple[tuple[int, ...], dict[str, tuple[int, ...]]]:
+        """Shapes of a row's logits and, by tap key, of its reduced maps.
+
+        The model looks at one black clip; filling a whole batch up would cost as much as a batch.
+
+        Args:
+            num_frames: T of the clips.
+
+        Raises:
+            ModelError: the model lacks a tapped layer.
+        """
+        size = self.preprocess_spec.size
+        clip = torch.zeros((1, 3, num_frames, size, size), dtype=torch.uint8)
+        logits, features = self._observe(preprocess(clip, self.preprocess_spec, self.device), 1)
+        shapes = {key: tuple(value.shape[1:]) for key, value in features.items()}
+        return tuple(logits.shape[1:]), shapes
+
     def _forward(
         self, clips: UInt8[Tensor, "batch 3 time height width"]
     ) -> tuple[Tensor, dict[str, Tensor]]:

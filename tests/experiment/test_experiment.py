@@ -29,6 +29,7 @@ from featkd.experiment import (
     taps_to_extract,
     train_teacher,
 )
+from featkd.extract import extract
 from featkd.recipes import load_recipe
 from featkd.types import TapSpec
 
@@ -142,6 +143,18 @@ def test_represent__stopped_while_writing_attention_goes_on(
         head_input = store.read_rows("features/Mixed_5c.full", [23])
     assert ((attention > 0) & (attention < 1)).all()
     assert head_input.shape[1:3] == attention.shape[1:]
+
+
+def test_represent__again_in_a_new_cache(work: Path, make_workspace: MakeWorkspace) -> None:
+    workspace = make_workspace(work)
+    represent(workspace)
+    with FolderStore.open(work / "cache") as store:
+        before = store.read_rows("attention/Mixed_5c", range(store.num_rows))
+    shutil.rmtree(work / "cache")
+    extract(workspace)
+    assert represent(workspace)
+    with FolderStore.open(work / "cache") as store:
+        assert torch.equal(store.read_rows("attention/Mixed_5c", range(store.num_rows)), before)
 
 
 def test_distill__what_is_missing_is_named(work: Path, make_workspace: MakeWorkspace) -> None:
