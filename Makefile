@@ -17,9 +17,12 @@ TORCH := $(shell grep '^torch==' constraints.txt)
 ARGS ?=
 # Each worker of pytest computes with one thread, so that they do not fight over cores.
 WORKERS ?= 2
-# Benchmarks that end within minutes on a laptop; the others are started by hand.
-QUICK_BENCHMARKS := benchmarks/manifest_load.py benchmarks/memory_format.py \
-    benchmarks/killed_extraction.py
+# All that measure speed and safety; those that train students for a table are started by hand.
+BENCHMARKS := benchmarks/manifest_load.py benchmarks/memory_format.py \
+    benchmarks/cache_open.py benchmarks/cache_write.py benchmarks/cache_read.py \
+    benchmarks/extraction_overhead.py benchmarks/extraction_memory.py \
+    benchmarks/cached_training.py benchmarks/rendered_frames.py benchmarks/replay.py \
+    benchmarks/flipped_bytes.py benchmarks/killed_extraction.py
 
 .PHONY: help demo test lint bench clean
 
@@ -44,8 +47,8 @@ lint: $(VENV)/.dev ## Check style, types and the order of imports
 	@cd build/typecheck && ../../$(BIN)/lint-imports --config ../../pyproject.toml \
 	    --cache-dir ../../.import_linter_cache
 
-bench: $(VENV)/.runtime ## Run the quick benchmarks; results go to benchmarks/results
-	@for script in $(QUICK_BENCHMARKS); do $(BIN)/python $$script; done
+bench: $(VENV)/.runtime ## Measure speed and safety, about two hours; results go to benchmarks/results
+	@for script in $(BENCHMARKS); do $(BIN)/python $$script; done
 
 clean: ## Remove what make made: .venv, build and caches; never runs/
 	@rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache \
