@@ -1,6 +1,6 @@
 """Kill extraction with SIGKILL at random moments, resume it, and compare what comes out.
 
-    python benchmarks/killed_extraction.py --kills 20
+    python benchmarks/killed_extraction.py --kills 50
 
 An uninterrupted extraction gives the arrays to compare with and the time it takes. Then `featkd
 extract` is started again and again on another cache and killed at a uniformly random moment of that
@@ -52,7 +52,7 @@ def commits(cache: Path) -> dict[str, tuple[int, int]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     generator = np.random.default_rng(arguments.seed)

@@ -32,9 +32,7 @@ class RowIndex:
         self._views = np.zeros(store.layout.capacity, dtype=np.int64)
         self._views[rows] = table["view_index"].to_numpy()
         self._clips = np.full(store.layout.capacity, ABSENT, dtype=np.int64)
-        self._clips[rows] = pd.Index(video_ids).get_indexer(
-            table["video_id"].array
-        )
+        self._clips[rows] = pd.Index(video_ids).get_indexer(table["video_id"].array)
         self.num_views = int(self._views.max()) + 1
         self.rows = np.full((len(video_ids), self.num_views), ABSENT, dtype=np.int64)
         known = rows[self._clips[rows] != ABSENT]

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 import torch
 
-from featkd.cache import ArraySpec, FolderStore
+from featkd.cache import ArraySpec, Backend, FolderStore
 from featkd.cache.verify import Damage, Verification, verify
+from featkd.durable import replace_file
 from featkd.errors import CacheError
 
 MakeRows = Callable[[int], pd.DataFrame]
@@ -151,6 +152,24 @@ def test_flipped_byte__is_told_by_verify_and_by_readers(own_cache: Path) -> None
     assert read_everything(own_cache) == expected
 
 
+@pytest.mark.parametrize("backend", ["zarr", "hdf5"])
+def test_blanked_run__is_told(tmp_path: Path, make_rows: MakeRows, backend: Backend) -> None:
+    """HDF5's own checksum takes a run of 0xFF for a run of 0."""
+    spec = ArraySpec(name="flags", shape=(64,), dtype="uint32", compression="none")
+    with FolderStore.create(tmp_path / "cache", make_rows(2), backend=backend) as store:
+        store.add_layer("teacher", [spec], {})
+        flags = np.full((2, 64), 2**32 - 1, dtype=np.uint32)
+        store.write_part("teacher", 0, {"flags": flags}, {}, {})
+        (name,) = store.commit("teacher", 0).files
+    path = tmp_path / "cache" / name
+    content = path.read_bytes()
+    assert b"\xff" * 512 in content
+    path.write_bytes(content.replace(b"\xff" * 512, b"\xff" * 64 + bytes(64) + b"\xff" * 384))
+    assert damages_of(verify(tmp_path / "cache")) == {name}
+    with FolderStore.open(tmp_path / "cache") as store, pytest.raises(CacheError, match="damaged"):
+        store.read_rows("flags", [0, 1])
+
+
 def test_truncated_file__is_told_by_verify_and_by_readers(own_cache: Path) -> None:
     for path in files_of(own_cache):
         name = path.relative_to(own_cache).as_posix()
@@ -215,6 +234,28 @@ def test_verify__a_swapped_pair_of_parts(own_cache: Path) -> None:
 def test_verify__header_without_its_copy(own_cache: Path) -> None:
     (own_cache / "featkd.copy.json").unlink()
     assert verify(own_cache).damages == (Damage("featkd.copy.json", "is missing"),)
+
+
+def test_header__its_copy_is_renewed_by_the_next_writer(
+    own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a repair would bring back the header of yesterday, and with it an earlier cache."""
+    more = ArraySpec(name="more", shape=(), dtype="float32")
+
+    def write_then_die(path: Path, content: bytes) -> None:
+        replace_file(path, content)
+        raise KeyboardInterrupt
+
+    with FolderStore.open_for_writing(own_cache) as store, monkeypatch.context() as patch:
+        patch.setattr("featkd.cache.header_file.replace_file", write_then_die)
+        with pytest.raises(KeyboardInterrupt):
+            store.add_layer("more", [more], {})
+    assert damages_of(verify(own_cache)) == {"featkd.copy.json"}
+    FolderStore.open_for_writing(own_cache).close()
+    assert verify(own_cache).damages == ()
+    with FolderStore.open_for_writing(own_cache) as store:
+        assert "more" in store.layers()
+        store.remove_arrays(["more"])
 
 
 def test_verify__no_cache(tmp_path: Path) -> None:
