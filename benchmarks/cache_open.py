@@ -3,9 +3,10 @@
     python benchmarks/cache_open.py
 
 Rows have 16 frame indices and two small arrays, 10 logits and a checksum. Caches are written once
-into --workdir, then each is opened in fresh processes and every step is timed up to the
-first 16 random rows, then the columns of the row table that training needs. Files are in the page cache. Memory is the peak of the process, imports
-included; what imports alone take stands beside it. Writes benchmarks/results/cache_open.json.
+into --workdir, then each is opened in fresh processes and every step is timed up to the first 16
+random rows, then the columns of the row table that training needs. Files are in the page cache.
+Memory is the peak of the process, imports included; what imports alone take stands beside it.
+Writes benchmarks/results/cache_open.json.
 """
 
 import argparse

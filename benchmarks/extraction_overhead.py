@@ -36,9 +36,9 @@ from featkd.extract import ExtractSummary, extract
 from featkd.extract.rendering import RenderedRow, RowRenderer
 
 SETTINGS = {
-    "miniature": ("synthetic.videos_per_class={train: 60, val: 1, test: 1}",),
+    "miniature": ("synthetic.videos_per_class={train: 40, val: 1, test: 1}",),
     "wide": (
-        "synthetic.videos_per_class={train: 16, val: 1, test: 1}",
+        "synthetic.videos_per_class={train: 5, val: 1, test: 1}",
         "synthetic.size=128",
         "views.train={num_frames: 16, num_views: 2, horizontal_flip: false}",
         "teacher.model.width=1.0",
@@ -46,7 +46,7 @@ SETTINGS = {
         "extract.taps=[Mixed_4f.full]",
     ),
     "early": (
-        "synthetic.videos_per_class={train: 30, val: 1, test: 1}",
+        "synthetic.videos_per_class={train: 16, val: 1, test: 1}",
         "extract.taps=[Mixed_3c.full]",
     ),
 }

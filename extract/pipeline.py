@@ -44,6 +44,16 @@ class _Part:
     seconds: dict[str, float] = field(default_factory=lambda: {"teacher": 0.0})
 
 
+@dataclass(frozen=True)
+class _Batch:
+    """Rows on their way through a teacher; the last ones of their part complete it."""
+
+    part: _Part
+    rows: list[RenderedRow]
+    answers: Future[tuple[Answers, float]] | None
+    is_last: bool
+
+
 class Pipeline:
     """Fills one layer of a cache.
 
@@ -127,17 +137,9 @@ class Pipeline:
             done=rows_done,
         )
         writing: deque[Future[None]] = deque()
-        computing: deque[tuple[_Part, list[RenderedRow], Future[tuple[Answers, float]]]] = deque()
+        computing: deque[_Batch] = deque()
         part = self._begin(missing[0]) if missing else None
         batch: list[RenderedRow] = []
-
-        def collect(limit: int) -> None:
-            while len(computing) > limit:
-                begun, answered, future = computing.popleft()
-                with _timed(self.seconds, "waiting for teacher"):
-                    answers, seconds = future.result()
-                begun.seconds["teacher"] += seconds
-                self._fill(begun, answered, answers)
 
         for rendered in rows:
             if part is None or rendered.row not in part.rows:
@@ -148,19 +150,38 @@ class Pipeline:
             else:
                 part.failures[rendered.row] = rendered.failure
             is_last = rendered.row + 1 == part.rows.stop
-            if batch and (is_last or len(batch) == self.batch_size):
-                computing.append((part, batch, forwards.submit(self._answer, batch)))
+            if is_last or len(batch) == self.batch_size:
+                answers = forwards.submit(self._answer, batch) if batch else None
+                computing.append(_Batch(part, batch, answers, is_last=is_last))
                 batch = []
-                collect(len(self.teachers))
-            if is_last:
-                collect(0)
-                with _timed(self.seconds, "waiting for disk"):
-                    while len(writing) >= _PARTS_IN_WRITING:
-                        writing.popleft().result()
-                writing.append(writer.submit(self._write, part))
+                # One more than there are teachers, so that none of them ever waits for its rows.
+                self._finish(computing, writing, writer, limit=len(self.teachers))
+        self._finish(computing, writing, writer, limit=0)
         with _timed(self.seconds, "waiting for disk"):
             while writing:
                 writing.popleft().result()
+
+    def _finish(
+        self,
+        computing: deque[_Batch],
+        writing: deque[Future[None]],
+        writer: ThreadPoolExecutor,
+        *,
+        limit: int,
+    ) -> None:
+        """Fill and write what the teachers have answered, until no more than some are at work."""
+        while len(computing) > limit:
+            done = computing.popleft()
+            if done.answers is not None:
+                with _timed(self.seconds, "waiting for teacher"):
+                    answers, seconds = done.answers.result()
+                done.part.seconds["teacher"] += seconds
+                self._fill(done.part, done.rows, answers)
+            if done.is_last:
+                with _timed(self.seconds, "waiting for disk"):
+                    while len(writing) >= _PARTS_IN_WRITING:
+                        writing.popleft().result()
+                writing.append(writer.submit(self._write, done.part))
 
     def _rendered(
         self, parts: Sequence[int], decoders: ThreadPoolExecutor
