@@ -187,6 +187,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workdir", type=Path, default=Path("runs/codec_accuracy"))
     parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--dtypes", default=",".join(DTYPES), help="float32 has to be the first")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--set", action="append", default=[], dest="overrides")
     arguments = parser.parse_args()
@@ -197,7 +198,7 @@ def main() -> None:
         common = in_folder(arguments.workdir, "common", arguments.overrides)
         teacher, teacher_top1 = prepare_teacher(common, progress)
         exact: Workspace | None = None
-        for dtype in DTYPES:
+        for dtype in arguments.dtypes.split(","):
             num_bytes: dict[str, dict[str, float]] = {array: {} for array in ARRAYS}
             for compression in reversed(COMPRESSIONS):  # zstd last: students read that
                 settings = [f"extract.dtype={dtype}", f"extract.compression={compression}"]
