@@ -17,8 +17,9 @@ import torch
 from featkd.cache import INTEGER_DTYPES, ArraySpec, CacheStore, feature_array
 from featkd.cache.number_format import representable
 from featkd.cache.signal import LOGITS_ARRAY
-from featkd.errors import FingerprintError, UsageError
+from featkd.errors import UsageError
 from featkd.experiment.arrays import FRAMES_CRC_ARRAY, VIEW_CRC_ARRAY
+from featkd.experiment.frames_check import require_same_frames
 from featkd.extract.job import LayerJob
 from featkd.extract.rendering import RenderedRow
 from featkd.models import Teacher
@@ -217,15 +218,13 @@ class Pipeline:
 
     def _check_frames(self, rendered: RenderedRow) -> None:
         """A later layer must be made of the very frames that the first one was made of."""
-        if self.job.is_first:
-            return
-        (expected,) = self.store.read_rows(FRAMES_CRC_ARRAY, [rendered.row]).tolist()
-        if rendered.frames_crc32 != expected:
-            raise FingerprintError(
-                f"{self.store.location} does not fit: {FRAMES_CRC_ARRAY} of row {rendered.row} "
-                f"(video {rendered.video_id!r}) is {expected:#010x} in the cache, but its file "
-                f"decodes to {rendered.frames_crc32:#010x}: the file or the decoder is not the "
-                "one that the teacher saw"
+        if not self.job.is_first:
+            require_same_frames(
+                self.store,
+                rendered.row,
+                rendered.frames_crc32,
+                view=f"video {rendered.video_id!r}",
+                file="its file",
             )
 
     def _answer(self, teacher: Teacher, batch: Sequence[RenderedRow]) -> tuple[Answers, float]:

@@ -106,13 +106,6 @@ class LayerSpec(Spec):
     arrays: tuple[ArraySpec, ...]
     fingerprint: dict[str, FingerprintValue]
 
-    def array(self, name: str) -> ArraySpec:
-        """The array of that name. Raises KeyError."""
-        for array in self.arrays:
-            if array.name == name:
-                return array
-        raise KeyError(name)
-
 
 class RowBlock(Spec):
     """Rows that were added together, and the digest of the file that describes them."""

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from featkd.cache import CachedSignal, CacheStore, Fingerprint, Mismatch, refuse_mismatches
 from featkd.distillers import Requirements
-from featkd.errors import CacheError, CacheIncompleteError, FingerprintError
+from featkd.errors import CacheError, CacheIncompleteError
 from featkd.experiment.arrays import (
     FRAMES_CRC_ARRAY,
     REPRESENTATION_LAYER,
@@ -17,6 +17,7 @@ from featkd.experiment.arrays import (
 )
 from featkd.experiment.cache_check import CacheCheck
 from featkd.experiment.fingerprint import teacher_fingerprint
+from featkd.experiment.frames_check import require_same_frames
 from featkd.experiment.frozen_modules import load_frozen_modules
 from featkd.experiment.row_index import ABSENT, RowIndex
 from featkd.experiment.teacher import FrozenTeacher
@@ -115,16 +116,16 @@ class OpenedCache:
         Raises:
             FingerprintError: the decoder or the file gives other frames.
         """
-        row = self.row_of(sample, view_index)
-        expected = int(self.store.read_rows(FRAMES_CRC_ARRAY, [row]).item())
-        if frames_crc32 != expected and FRAMES_CRC_ARRAY not in self._allowed:
-            clip = self._workspace.train_clips()[sample]
-            raise FingerprintError(
-                f"{self.store.location} does not fit: {FRAMES_CRC_ARRAY} of row {row} (video "
-                f"{clip.video_id!r}, view {view_index}) is {expected:#010x} in the cache, but "
-                f"{clip.path} decodes to {frames_crc32:#010x}: the file or the decoder is not the "
-                "one that the teacher saw"
-            )
+        if FRAMES_CRC_ARRAY in self._allowed:
+            return
+        clip = self._workspace.train_clips()[sample]
+        require_same_frames(
+            self.store,
+            self.row_of(sample, view_index),
+            frames_crc32,
+            view=f"video {clip.video_id!r}, view {view_index}",
+            file=str(clip.path),
+        )
 
     def frames(self, size: int) -> FrameSource | None:
         """A reader of cached rendered views, where the recipe keeps them at this size."""
