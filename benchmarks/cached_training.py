@@ -114,7 +114,7 @@ class Bench:
     def training(self, method: str, source: SignalSource) -> ClassifierTraining:
         """A training that is always the same but for its source."""
         recipe, opened = self.workspace.recipe, self._opened(method, self.stores["cached"])
-        card, config = student_card(self.workspace, method), recipe.distillers[method]
+        card, config = student_card(self.workspace, method, self.teacher), recipe.distillers[method]
         seed_everything(0)
         network = card.build(layers=config.requires.student_layers)
         size = recipe.teacher.preprocess.size
@@ -140,7 +140,7 @@ class Bench:
 
     def predicted_ratio(self, method: str) -> float:
         """Live against cached, as multiply-accumulates have it."""
-        card = student_card(self.workspace, method)
+        card = student_card(self.workspace, method, self.teacher)
         student = measure_cost(card.build(), card.input_shape).macs
         teacher = measure_cost(self.teacher.network, self.teacher.card.input_shape).macs
         return (3 * student + teacher) / (3 * student)

@@ -18,6 +18,7 @@ from featkd.cache import (
 from featkd.errors import UsageError
 from featkd.experiment.arrays import is_teacher_layer
 from featkd.experiment.fingerprint import teacher_fingerprint
+from featkd.experiment.frozen_modules import CLASSIFIER_MODULE, save_classifier
 from featkd.experiment.needs import taps_to_extract
 from featkd.experiment.teacher import FrozenTeacher
 from featkd.experiment.workspace import Workspace, row_table, save_recipe
@@ -89,6 +90,8 @@ def extract(workspace: Workspace, progress: Progress | None = None) -> ExtractSu
         frozen.with_taps(taps, device=device) for device in devices_of(recipe.extract.devices)
     ]
     with _open(workspace, exists=exists) as store:
+        if CLASSIFIER_MODULE not in store.module_names():
+            save_classifier(store, frozen.network.backbone.logits.linear())
         _add_views(store, workspace)
         jobs = plan_jobs(store, recipe, teachers[0])
         require_space(workspace, store, jobs, teachers[:1])
@@ -135,7 +138,8 @@ def _is_complete(store: FolderStore, workspace: Workspace) -> bool:
     held = {array.name for layer in layers.values() for array in layer.arrays}
     num_views = int(store.row_columns(["view_index"])["view_index"].max()) + 1
     return (
-        held >= set(wanted_arrays(recipe, taps_to_extract(recipe)))
+        CLASSIFIER_MODULE in store.module_names()
+        and held >= set(wanted_arrays(recipe, taps_to_extract(recipe)))
         and num_views >= recipe.views.train.num_views
         and all(len(store.committed_parts(name)) == store.num_parts for name in layers)
     )

@@ -14,6 +14,7 @@ from featkd.cache.writer_lock import WriterLock
 from featkd.errors import CacheError
 from featkd.experiment.arrays import FRAMES_CRC_ARRAY, REPRESENTATION_LAYER, is_teacher_layer
 from featkd.experiment.fingerprint import teacher_fingerprint
+from featkd.experiment.frozen_modules import CLASSIFIER_MODULE, save_classifier
 from featkd.experiment.representation import represent
 from featkd.experiment.row_index import RowIndex
 from featkd.experiment.teacher import FrozenTeacher
@@ -84,6 +85,11 @@ def repair(
             frozen = FrozenTeacher(workspace)
             made_from = teacher_fingerprint(workspace, frozen.card, frozen.weights_sha256)
             require_same_teacher(store, made_from)
+            rewritten = [file for file in broken if Path(file).name == CLASSIFIER_MODULE]
+            if rewritten:  # it is the teacher's own, and nothing was learned from it
+                save_classifier(store, frozen.network.backbone.logits.linear())
+                restored += rewritten
+                broken = [file for file in broken if file not in rewritten]
             retracted = _choose_parts(workspace, store, damaged, shown, retry_failed=retry_failed)
         if broken:
             if REPRESENTATION_LAYER in store.layers():  # attention of the modules that go

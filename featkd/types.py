@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from featkd.clip import Clip, View
 from featkd.progress import Item, Progress, Silent
@@ -20,6 +21,7 @@ __all__ = [
     "REDUCTIONS",
     "Clip",
     "Item",
+    "LinearClassifier",
     "Progress",
     "Reduction",
     "Silent",
@@ -69,6 +71,24 @@ class TapSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class LinearClassifier:
+    """The last layer of a network: logits are ``weight @ f + bias`` of a pooled feature f (C,).
+
+    Attributes:
+        weight: (K, C).
+        bias: (K,).
+    """
+
+    weight: Float[Tensor, "classes channels"]
+    bias: Float[Tensor, " classes"]
+
+    def __call__(self, pooled: Float[Tensor, "batch channels"]) -> Float[Tensor, "batch classes"]:
+        """Logits of pooled features, in their precision."""
+        weight, bias = self.weight.to(pooled.dtype), self.bias.to(pooled.dtype)
+        return F.linear(pooled, weight, bias)
+
+
+@dataclass(frozen=True, slots=True)
 class TeacherSignal:
     """What a teacher says about a batch, from a cache or live.
 
@@ -76,21 +96,25 @@ class TeacherSignal:
         logits: (B, K), unnormalised, averaged over time; None where nobody needs them.
         features: tap key to tensor, batch first, shapes as in `TapSpec`.
         attention: layer to the teacher's attention (B, C, T), as ``represent`` learned it.
-        modules: frozen modules that travel with the cache, by name (``attention_head``, ``cvae``,
-            ``classifier``); their parameters do not require gradients.
+        classifier: the teacher's own, frozen; None where nobody needs it.
+        modules: frozen modules that ``represent`` left beside the cache, by name
+            (``attention_head``, ``cvae``, ``classifier``); their parameters do not require
+            gradients.
     """
 
     logits: Float[Tensor, "batch classes"] | None = None
     features: Mapping[str, Tensor] = field(default_factory=dict)
     attention: Mapping[str, Float[Tensor, "batch _channels _time"]] = field(default_factory=dict)
+    classifier: LinearClassifier | None = None
     modules: Mapping[str, nn.Module] = field(default_factory=dict)
 
     def to(self, device: torch.device) -> "TeacherSignal":
-        """The same signal with its tensors on a device; the modules are there already."""
+        """The same signal with its tensors on a device; classifier and modules are there."""
         return TeacherSignal(
             logits=None if self.logits is None else self.logits.to(device),
             features={key: value.to(device) for key, value in self.features.items()},
             attention={layer: value.to(device) for layer, value in self.attention.items()},
+            classifier=self.classifier,
             modules=self.modules,
         )
 
@@ -105,9 +129,16 @@ class StudentOutput:
         attention: (B, C, T) of the student's attention head, or None where it has none.
         frame_logits: (B, K, T'), before averaging over time; the released code's classifier loss
             needs them.
+        clips: (B, C, T, H, W), what the student was shown, normalised.
+        classifier: the student's own last layer, with gradients.
+        projected: (B, C', T, H, W), the last map in the teacher's channels, or None where the
+            student has no projector.
     """
 
     logits: Float[Tensor, "batch classes"]
     features: Mapping[str, Float[Tensor, "batch _channels _time _height _width"]]
     attention: Float[Tensor, "batch channels time"] | None = None
     frame_logits: Float[Tensor, "batch classes steps"] | None = None
+    clips: Float[Tensor, "batch _inputs _frames _rows _columns"] | None = None
+    classifier: LinearClassifier | None = None
+    projected: Float[Tensor, "batch _projected _time _height _width"] | None = None

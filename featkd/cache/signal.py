@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from featkd.cache.store import CacheStore
 from featkd.errors import RequirementError
-from featkd.types import TapSpec, TeacherSignal
+from featkd.types import LinearClassifier, TapSpec, TeacherSignal
 
 LOGITS_ARRAY = "logits"
 
@@ -58,6 +58,7 @@ class CachedSignal:
         logits: whether to read the logits.
         taps: features to read.
         attention_layers: layers whose attention to read.
+        classifier: the teacher's own, to hand on.
         modules: frozen modules to hand on.
 
     Raises:
@@ -73,6 +74,7 @@ class CachedSignal:
         logits: bool,
         taps: Sequence[TapSpec] = (),
         attention_layers: Sequence[str] = (),
+        classifier: LinearClassifier | None = None,
         modules: Mapping[str, nn.Module] | None = None,
     ) -> None:
         extracted = [LOGITS_ARRAY] if logits else []
@@ -89,6 +91,7 @@ class CachedSignal:
         self.logits = logits
         self.taps = tuple(taps)
         self.attention_layers = tuple(attention_layers)
+        self.classifier = classifier
         self.modules = dict(modules or {})
 
     def signal(self, request: SignalRequest) -> TeacherSignal:
@@ -105,6 +108,7 @@ class CachedSignal:
                 layer: self._read(attention_array(layer), request)
                 for layer in self.attention_layers
             },
+            classifier=self.classifier,
             modules=self.modules,
         )
 

@@ -2,21 +2,39 @@
 
 from featkd.distillers.align import Aligner, pool_to_common_size, require_alignable
 from featkd.distillers.at import AT, ATConfig
-from featkd.distillers.base import Distiller, LossTerm, LossTerms
+from featkd.distillers.base import (
+    CROSS_ENTROPY,
+    Distiller,
+    DistillerConfig,
+    LossTerm,
+    LossTerms,
+    cross_entropy_term,
+)
+from featkd.distillers.combined import (
+    Combined,
+    CombinedConfig,
+    DistillerSpec,
+    build_distiller,
+    generative_part,
+)
 from featkd.distillers.generative import Generative, GenerativeConfig
 from featkd.distillers.kd import KD, KDConfig, kd_loss
 from featkd.distillers.none import StudentAlone, StudentAloneConfig
-from featkd.distillers.registry import DISTILLERS, DistillerSpec, build_distiller
+from featkd.distillers.registry import DISTILLERS
 from featkd.distillers.requirements import Requirements
 from featkd.distillers.shapes import Shapes
 
 __all__ = [
     "AT",
+    "CROSS_ENTROPY",
     "DISTILLERS",
     "KD",
     "ATConfig",
     "Aligner",
+    "Combined",
+    "CombinedConfig",
     "Distiller",
+    "DistillerConfig",
     "DistillerSpec",
     "Generative",
     "GenerativeConfig",
@@ -28,6 +46,8 @@ __all__ = [
     "StudentAlone",
     "StudentAloneConfig",
     "build_distiller",
+    "cross_entropy_term",
+    "generative_part",
     "kd_loss",
     "pool_to_common_size",
     "require_alignable",

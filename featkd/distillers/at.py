@@ -5,22 +5,30 @@ from typing import Literal
 import torch
 from jaxtyping import Float, Int
 from pydantic import Field, NonNegativeFloat, model_validator
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from featkd.distillers.align import pool_to_common_size, require_alignable
-from featkd.distillers.base import LossTerm, LossTerms
+from featkd.distillers.base import (
+    Distiller,
+    DistillerConfig,
+    LossTerm,
+    LossTerms,
+    cross_entropy_term,
+)
 from featkd.distillers.requirements import Requirements, pick_student_layer, pick_tap
 from featkd.distillers.shapes import Shapes
-from featkd.representation import cross_entropy, full_precision
-from featkd.types import Spec, StudentOutput, TapSpec, TeacherSignal
+from featkd.representation import full_precision
+from featkd.types import StudentOutput, TapSpec, TeacherSignal
 
 Form = Literal["joint", "per_frame"]
 Distance = Literal["code", "paper"]
 
 
-class ATConfig(Spec):
+class ATConfig(DistillerConfig):
     """Settings of attention transfer."""
+
+    aliases = ("attention_transfer",)
 
     kind: Literal["at"] = "at"
     layers: tuple[str, ...] = Field(("Mixed_3c", "Mixed_4f", "Mixed_5c"), min_length=1)
@@ -59,7 +67,7 @@ class ATConfig(Spec):
         return Requirements(taps=tuple(taps), student_layers=self.layers)
 
 
-class AT:
+class AT(Distiller[ATConfig]):
     """Attention transfer over layers: ``CE + beta * sum of transfer losses``.
 
     Paying More Attention to Attention (Zagoruyko and Komodakis, ICLR 2017), Eq. 2. The teacher's
@@ -74,18 +82,12 @@ class AT:
             ModelError: The student lacks a layer, or shapes cannot be aligned.
             RequirementError: The signal lacks a tap.
         """
+        super().__init__(config)
         for layer, tap in config.pairs:
             # The student's channels are averaged away.
             student = pick_student_layer(shapes.student_features, layer)[1:]
             teacher = pick_tap(shapes.teacher_features, tap)
             require_alignable(f"at, layer {layer!r}", student, teacher)
-        self.config = config
-        self.modules = nn.ModuleDict()
-
-    @property
-    def requires(self) -> Requirements:
-        """The teacher's unnormalised spatial attention and the student's maps."""
-        return self.config.requires
 
     def __call__(
         self,
@@ -98,7 +100,7 @@ class AT:
         config = self.config
         weight = config.beta / 2 if config.distance == "paper" else config.beta
         transfer = code_transfer_loss if config.distance == "code" else paper_transfer_loss
-        terms = [LossTerm("cross_entropy", config.ce_weight, cross_entropy(student.logits, labels))]
+        terms = [cross_entropy_term(student, labels, config.ce_weight)]
         for layer, tap in config.pairs:
             maps, targets = pool_to_common_size(
                 spatial_attention(pick_student_layer(student.features, layer)),

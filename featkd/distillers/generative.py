@@ -5,11 +5,17 @@ from typing import Literal
 import torch
 from jaxtyping import Float, Int
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from featkd.distillers.align import Aligner, pool_to_common_size, require_alignable
-from featkd.distillers.base import LossTerm, LossTerms
+from featkd.distillers.base import (
+    CROSS_ENTROPY,
+    Distiller,
+    DistillerConfig,
+    LossTerm,
+    LossTerms,
+)
 from featkd.distillers.frozen import frozen
 from featkd.distillers.requirements import (
     Requirements,
@@ -28,15 +34,17 @@ from featkd.representation import (
     double_softmax_cross_entropy,
     full_precision,
 )
-from featkd.types import Spec, StudentOutput, TapSpec, TeacherSignal
+from featkd.types import StudentOutput, TapSpec, TeacherSignal
 
 
-class GenerativeConfig(Spec):
+class GenerativeConfig(DistillerConfig):
     """Settings of generative-based distillation; the defaults are the paper's.
 
     With ``attention_weight`` and ``kd_gen_weight`` 0 no teacher is needed: that is how a teacher's
     own attention head and CVAE are trained.
     """
+
+    aliases = ("genkd", "generative_kd", "ours")
 
     kind: Literal["generative"] = "generative"
     layer: str = "Mixed_5c"
@@ -81,7 +89,7 @@ class GenerativeConfig(Spec):
         )
 
 
-class Generative:
+class Generative(Distiller[GenerativeConfig]):
     """Two phases: the student's CVAE learns, then the student learns with the CVAE frozen.
 
     Generative-based KD (AAAI 2024): generative distillation (Eq. 4) trains the CVAE, attention
@@ -110,8 +118,7 @@ class Generative:
                 f"generative: the student's attention has shape {attention} and its features of "
                 f"layer {config.layer!r} {features}; expected the same channels and time steps"
             )
-        self.config = config
-        self.modules = nn.ModuleDict()
+        super().__init__(config)
         if config.attention_weight > 0:
             target = pick_attention(shapes.teacher_attention, config.layer)
             self.modules["attention_aligner"] = Aligner("attention", attention, target)
@@ -120,11 +127,6 @@ class Generative:
         channels, _, height, width = features
         self.generator = CVAE(channels, (height, width), config.cvae_hidden)
         self.noise = torch.Generator().manual_seed(torch.initial_seed())
-
-    @property
-    def requires(self) -> Requirements:
-        """What the terms of non-zero weight need."""
-        return self.config.requires
 
     def __call__(
         self,
@@ -160,7 +162,7 @@ class Generative:
             ModelError: The student lacks features, attention or frame logits.
         """
         features, attention = self._features_and_attention(student)
-        terms = [LossTerm("cross_entropy", 1.0, self._classifier_loss(student, labels))]
+        terms = [LossTerm(CROSS_ENTROPY, 1.0, self._classifier_loss(student, labels))]
         recon_weight = self._recon_weight(epoch)
         if recon_weight > 0:
             if noise is None:

@@ -4,19 +4,26 @@ from typing import Literal
 
 from jaxtyping import Float, Int
 from pydantic import NonNegativeFloat, PositiveFloat
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from featkd.distillers.base import LossTerm, LossTerms
+from featkd.distillers.base import (
+    Distiller,
+    DistillerConfig,
+    LossTerm,
+    LossTerms,
+    cross_entropy_term,
+)
 from featkd.distillers.requirements import Requirements, pick_logits
 from featkd.distillers.shapes import Shapes
-from featkd.errors import ModelError
-from featkd.representation import cross_entropy, full_precision
-from featkd.types import Spec, StudentOutput, TeacherSignal
+from featkd.representation import full_precision
+from featkd.types import StudentOutput, TeacherSignal
 
 
-class KDConfig(Spec):
+class KDConfig(DistillerConfig):
     """Settings of knowledge distillation; the defaults are those used on CIFAR-100."""
+
+    aliases = ("hinton", "vanilla_kd", "soft_target")
 
     kind: Literal["kd"] = "kd"
     tau: PositiveFloat = 4.0
@@ -30,7 +37,7 @@ class KDConfig(Spec):
         return Requirements(logits=True)
 
 
-class KD:
+class KD(Distiller[KDConfig]):
     """Knowledge distillation: ``ce_weight * CE + kd_weight * tau^2 * KL(p_t || p_s)``.
 
     Distilling the Knowledge in a Neural Network (Hinton, Vinyals, Dean 2015), section 2.
@@ -42,18 +49,8 @@ class KD:
         Raises:
             ModelError: Student and teacher have different numbers of classes.
         """
-        if shapes.teacher_classes not in (None, shapes.student_classes):
-            raise ModelError(
-                f"kd: the student's logits have shape ({shapes.student_classes},) and the "
-                f"teacher's ({shapes.teacher_classes},); expected the same classes"
-            )
-        self.config = config
-        self.modules = nn.ModuleDict()
-
-    @property
-    def requires(self) -> Requirements:
-        """The teacher's logits."""
-        return self.config.requires
+        super().__init__(config)
+        shapes.require_same_classes("kd")
 
     def __call__(
         self,
@@ -66,9 +63,7 @@ class KD:
         distilled = kd_loss(student.logits, pick_logits(teacher.logits), self.config.tau)
         return LossTerms(
             (
-                LossTerm(
-                    "cross_entropy", self.config.ce_weight, cross_entropy(student.logits, labels)
-                ),
+                cross_entropy_term(student, labels, self.config.ce_weight),
                 LossTerm("kd", self.config.kd_weight, distilled),
             )
         )

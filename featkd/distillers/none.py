@@ -3,38 +3,27 @@
 from typing import Literal
 
 from jaxtyping import Int
-from torch import Tensor, nn
+from torch import Tensor
 
-from featkd.distillers.base import LossTerm, LossTerms
-from featkd.distillers.requirements import Requirements
+from featkd.distillers.base import Distiller, DistillerConfig, LossTerms, cross_entropy_term
 from featkd.distillers.shapes import Shapes
-from featkd.representation import cross_entropy
-from featkd.types import Spec, StudentOutput, TeacherSignal
+from featkd.types import StudentOutput, TeacherSignal
 
 
-class StudentAloneConfig(Spec):
+class StudentAloneConfig(DistillerConfig):
     """Settings of the baseline: it has none."""
+
+    aliases = ("ce", "baseline", "vanilla")
 
     kind: Literal["none"] = "none"
 
-    @property
-    def requires(self) -> Requirements:
-        """Nothing."""
-        return Requirements()
 
-
-class StudentAlone:
+class StudentAlone(Distiller[StudentAloneConfig]):
     """Cross entropy with the labels; the teacher signal may be empty."""
 
     def __init__(self, config: StudentAloneConfig, shapes: Shapes) -> None:  # noqa: ARG002
         """Build the baseline; every shape is fine."""
-        self.config = config
-        self.modules = nn.ModuleDict()
-
-    @property
-    def requires(self) -> Requirements:
-        """Nothing."""
-        return self.config.requires
+        super().__init__(config)
 
     def __call__(
         self,
@@ -44,4 +33,4 @@ class StudentAlone:
         epoch: int,  # noqa: ARG002
     ) -> LossTerms:
         """Compute ``cross_entropy``."""
-        return LossTerms((LossTerm("cross_entropy", 1.0, cross_entropy(student.logits, labels)),))
+        return LossTerms((cross_entropy_term(student, labels, 1.0),))

@@ -1,48 +1,67 @@
-"""The distillers a recipe can name."""
+"""The methods a recipe can name."""
 
-from collections.abc import Callable
-from typing import Annotated, Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-from pydantic import Field
+from pydantic import Discriminator, Tag
 
 from featkd.distillers.at import AT, ATConfig
-from featkd.distillers.base import Distiller
+from featkd.distillers.base import Distiller, DistillerConfig
 from featkd.distillers.generative import Generative, GenerativeConfig
 from featkd.distillers.kd import KD, KDConfig
 from featkd.distillers.none import StudentAlone, StudentAloneConfig
 from featkd.distillers.shapes import Shapes
-from featkd.types import Spec
-
-DistillerSpec = Annotated[
-    StudentAloneConfig | KDConfig | ATConfig | GenerativeConfig, Field(discriminator="kind")
-]
-"""Settings of any distiller, told apart by ``kind``: the type of a recipe's field."""
 
 
 class Entry(NamedTuple):
     """A distiller and its settings."""
 
-    config: type[Spec]
-    distiller: Callable[[Any, Shapes], Distiller]
+    config: type[DistillerConfig]
+    distiller: Callable[[Any, Shapes], Distiller[Any]]
 
 
-DISTILLERS: dict[str, Entry] = {
-    "none": Entry(StudentAloneConfig, StudentAlone),
-    "kd": Entry(KDConfig, KD),
-    "at": Entry(ATConfig, AT),
-    "generative": Entry(GenerativeConfig, Generative),
+DISTILLERS: Mapping[str, Entry] = {
+    entry.config.name(): entry
+    for entry in (
+        Entry(StudentAloneConfig, StudentAlone),
+        Entry(KDConfig, KD),
+        Entry(ATConfig, AT),
+        Entry(GenerativeConfig, Generative),
+    )
 }
+"""Every single method by its name."""
 
 
-def build_distiller(config: DistillerSpec, shapes: Shapes) -> Distiller:
-    """Build the distiller of a configuration.
+def any_of(configs: Iterable[type[DistillerConfig]]) -> Any:
+    """The type of settings of any of some distillers, told apart by ``kind``, aliases included."""
+    by_name = {config.name(): config for config in configs}
+    names = {alias: name for name, config in by_name.items() for alias in (name, *config.aliases)}
 
-    Args:
-        config: Its settings.
-        shapes: Of the student and the teacher signal it will meet.
+    def name_of(settings: object) -> str | None:
+        if isinstance(settings, dict):
+            kind = settings.get("kind")
+        else:
+            kind = getattr(settings, "kind", None)
+        return names.get(kind) if isinstance(kind, str) else None
 
-    Raises:
-        ModelError: The student lacks something, or shapes cannot be aligned.
-        RequirementError: The teacher signal lacks something.
-    """
+    discriminator = Discriminator(
+        name_of,
+        custom_error_type="unknown_distiller",
+        custom_error_message=f"no distiller has that kind; expected one of {', '.join(names)}",
+    )
+    members: Any = (Annotated[config, Tag(name)] for name, config in by_name.items())
+    return Annotated[reduce(or_, members), discriminator]
+
+
+if TYPE_CHECKING:
+    MethodSpec = DistillerConfig
+else:
+    MethodSpec = any_of(entry.config for entry in DISTILLERS.values())
+"""Settings of any single method."""
+
+
+def build_method(config: DistillerConfig, shapes: Shapes) -> Distiller[Any]:
+    """Build the distiller of a single method; raises as `build_distiller`."""
     return DISTILLERS[config.kind].distiller(config, shapes)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from featkd.errors import ModelError, RequirementError
+from featkd.models.projector import ProjectorSpec
 from featkd.types import TapSpec
 
 # A tensor while training, a shape while building: both are picked by the same rules.
@@ -22,19 +23,24 @@ class Requirements:
         logits: Whether the teacher's logits are needed.
         taps: The teacher's taps.
         attention_layers: Layers whose teacher attention is needed, as ``represent`` learned it.
-        modules: Names of the frozen teacher modules.
+        classifier: Whether the teacher's own classifier is needed.
+        modules: Names of the frozen modules of the teacher's representation.
         student_layers: Layers the student must give the features of.
         student_attention: Whether the student must have an attention head.
         student_frame_logits: Whether the student must give logits before averaging over time.
+        student_projector: How the student projects its last map for the teacher's classifier, which
+            then replaces its own; None where it keeps its own.
     """
 
     logits: bool = False
     taps: tuple[TapSpec, ...] = ()
     attention_layers: tuple[str, ...] = ()
+    classifier: bool = False
     modules: tuple[str, ...] = ()
     student_layers: tuple[str, ...] = ()
     student_attention: bool = False
     student_frame_logits: bool = False
+    student_projector: ProjectorSpec | None = None
 
     def __or__(self, other: "Requirements") -> "Requirements":
         """Join the needs of two distillers; each item once, in a fixed order."""
@@ -42,10 +48,12 @@ class Requirements:
             logits=self.logits or other.logits,
             taps=tuple(sorted({*self.taps, *other.taps})),
             attention_layers=tuple(sorted({*self.attention_layers, *other.attention_layers})),
+            classifier=self.classifier or other.classifier,
             modules=tuple(sorted({*self.modules, *other.modules})),
             student_layers=tuple(sorted({*self.student_layers, *other.student_layers})),
             student_attention=self.student_attention or other.student_attention,
             student_frame_logits=self.student_frame_logits or other.student_frame_logits,
+            student_projector=self.student_projector or other.student_projector,
         )
 
 
@@ -85,6 +93,16 @@ def pick_attention(attention: Mapping[str, Value], layer: str) -> Value:
             f"{_list_names(attention)}); train the teacher's representation on the cache first"
         )
     return attention[layer]
+
+
+def pick_classifier(classifier: Value | None) -> Value:
+    """Give the teacher's classifier. Raises RequirementError where the signal has none."""
+    if classifier is None:
+        raise RequirementError(
+            "the teacher signal holds no classifier; extract the cache again, which adds it, or "
+            "pick a distiller that does not need it"
+        )
+    return classifier
 
 
 def pick_module(modules: Mapping[str, Value], name: str) -> Value:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from featkd.cache import Fingerprint, Mismatch
 from featkd.cache.signal import SignalRequest, SignalSource
@@ -22,7 +23,7 @@ from featkd.training import (
     seed_everything,
     settings_digest,
 )
-from featkd.types import Progress
+from featkd.types import Progress, TeacherSignal
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,10 @@ def run_classifier(
     seed_everything(run.seed)
     needs = run.distiller.requires
     network = run.card.build(layers=needs.student_layers)
-    shapes = _measure_shapes(network, run.card, views, source, samples[0], row_of, teacher_size)
+    clips, signal = _first_lesson(run.card, views, source, samples[0], row_of, teacher_size)
+    if signal.classifier is not None and run.card.model.reused_classifier is not None:
+        network.reuse_classifier(signal.classifier)
+    shapes = _measure_shapes(network, clips, signal)
     training = ClassifierTraining(
         network=network,
         distiller=build_distiller(run.distiller, shapes),
@@ -148,24 +152,28 @@ def run_classifier(
     return True
 
 
-def _measure_shapes(
-    network: VideoClassifier,
+def _first_lesson(
     card: NetworkCard,
     views: RenderedViews,
     source: SignalSource,
     sample: int,
     row_of: Callable[[int, int], int],
     teacher_size: int,
-) -> Shapes:
-    """Look at one row of both sides."""
+) -> tuple[Tensor, TeacherSignal]:
+    """One preprocessed clip, and what the teacher says about it."""
     rendered = dict(zip(views.sizes, views.render(sample, 0), strict=True))
     clips = preprocess(rendered[card.preprocess.size][None], card.preprocess, torch.device("cpu"))
     request = SignalRequest(
         rows=(row_of(sample, 0),),
         teacher_clips=rendered[teacher_size][None] if source.needs_clips else None,
     )
+    return clips, source.signal(request)
+
+
+def _measure_shapes(network: VideoClassifier, clips: Tensor, signal: TeacherSignal) -> Shapes:
+    """Look at one row of both sides."""
     network.eval()
     with torch.no_grad():
         student = network(clips)
     network.train()
-    return Shapes.measure(student, source.signal(request))
+    return Shapes.measure(student, signal)

@@ -24,7 +24,7 @@ def teacher_fingerprint(
     recipe = workspace.recipe
     views = recipe.views.train.model_dump(mode="json")
     del views["num_views"]
-    model = card.model.model_dump(mode="json")
+    model = card.model.model_dump(mode="json", exclude={"reused_classifier"})  # students'
     return {
         "teacher.weights_sha256": weights_sha256,
         **{f"teacher.{name}": value for name, value in sorted(model.items())},

@@ -1,4 +1,4 @@
-"""The teacher's small modules beside its cache: saved by `represent`, loaded by distillers."""
+"""The teacher's small modules beside its cache: its classifier, and what `represent` learned."""
 
 from typing import Literal
 
@@ -7,11 +7,35 @@ from pydantic import ValidationError
 from torch import nn
 
 from featkd.cache import CacheStore
-from featkd.errors import CacheError
+from featkd.errors import CacheError, RequirementError
 from featkd.models.i3d import LogitsHead
 from featkd.representation import CVAE, build_attention_head
 from featkd.training import RepresentationModules
-from featkd.types import Spec
+from featkd.types import LinearClassifier, Spec
+
+CLASSIFIER_MODULE = "teacher_classifier"
+"""Name of the teacher's own classifier; the others are those of the representation."""
+
+
+def save_classifier(store: CacheStore, classifier: LinearClassifier) -> None:
+    """Put the teacher's classifier beside the cache."""
+    state = {"weight": classifier.weight.cpu(), "bias": classifier.bias.cpu()}
+    store.save_module(CLASSIFIER_MODULE, state, {"num_classes": len(classifier.bias)})
+
+
+def load_classifier(store: CacheStore, device: torch.device) -> LinearClassifier:
+    """The teacher's classifier, frozen.
+
+    Raises:
+        RequirementError: the cache has none; says which command adds it.
+        CacheError: its file is damaged.
+    """
+    if CLASSIFIER_MODULE not in store.module_names():
+        raise RequirementError(
+            f"{store.location} lacks the teacher's classifier; run: featkd extract"
+        )
+    state = store.load_module(CLASSIFIER_MODULE).state_dict
+    return LinearClassifier(state["weight"].to(device), state["bias"].to(device))
 
 
 class ModuleArguments(Spec):
@@ -50,7 +74,7 @@ def load_frozen_modules(store: CacheStore, device: torch.device) -> dict[str, nn
     Raises:
         CacheError: their files are damaged.
     """
-    names = store.module_names()
+    names = [name for name in store.module_names() if name != CLASSIFIER_MODULE]
     if not names:
         return {}
     saved = {name: store.load_module(name) for name in names}

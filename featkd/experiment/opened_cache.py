@@ -18,11 +18,12 @@ from featkd.experiment.arrays import (
 from featkd.experiment.cache_check import CacheCheck
 from featkd.experiment.fingerprint import teacher_fingerprint
 from featkd.experiment.frames_check import require_same_frames
-from featkd.experiment.frozen_modules import load_frozen_modules
+from featkd.experiment.frozen_modules import load_classifier, load_frozen_modules
 from featkd.experiment.row_index import ABSENT, RowIndex
 from featkd.experiment.teacher import FrozenTeacher
 from featkd.experiment.workspace import Workspace
 from featkd.training import FrameSource
+from featkd.types import LinearClassifier
 from featkd.video import decode_frames
 
 
@@ -95,6 +96,16 @@ class OpenedCache:
         """The frozen modules that `represent` left, on the device."""
         return load_frozen_modules(self.store, self._workspace.device)
 
+    def classifier(self) -> LinearClassifier | None:
+        """The teacher's own classifier on the device, where it is needed.
+
+        Raises:
+            RequirementError: the cache lacks it; says which command adds it.
+        """
+        if not self._needs.classifier:
+            return None
+        return load_classifier(self.store, self._workspace.device)
+
     def signal(self) -> CachedSignal:
         """A source of what is needed.
 
@@ -107,6 +118,7 @@ class OpenedCache:
             logits=needs.logits,
             taps=needs.taps,
             attention_layers=needs.attention_layers,
+            classifier=self.classifier(),
             modules=self.modules() if needs.modules else {},
         )
 

@@ -53,7 +53,7 @@ def represent(workspace: Workspace, progress: Progress | None = None) -> bool:
     with FolderStore.open(workspace.cache_path) as store:
         OpenedCache(workspace, store, teacher, needs)
         # The modules went with their cache if that was deleted.
-        trained = is_finished(folder, settings) and bool(store.module_names())
+        trained = is_finished(folder, settings) and "cvae" in store.module_names()
         if trained and _has_all_attention(store):
             return False
     with FolderStore.open_for_writing(workspace.cache_path) as store:

@@ -14,7 +14,7 @@ from featkd.experiment.needs import distiller_requirements
 from featkd.experiment.opened_cache import OpenedCache
 from featkd.experiment.teacher import FrozenTeacher
 from featkd.experiment.workspace import Workspace, read_json, write_json
-from featkd.models import LiveSignal, NetworkCard
+from featkd.models import LiveSignal, ModelSpec, NetworkCard, ReusedClassifierSpec
 from featkd.types import Progress, Silent, TapSpec
 
 Signal = Literal["cached", "live"]
@@ -67,18 +67,31 @@ def distill(
             signal,
             opened,
             source,
+            student_card(workspace, name, teacher),
             progress or Silent(),
             committed_only=committed_only,
         )
 
 
-def student_card(workspace: Workspace, name: str) -> NetworkCard:
-    """The network of a student: it has an attention head where its distiller needs one."""
+def student_card(workspace: Workspace, name: str, teacher: FrozenTeacher) -> NetworkCard:
+    """The network of a student, with the attention head or the projector its distiller needs.
+
+    Args:
+        workspace: the recipe.
+        name: key of the recipe's ``distillers``.
+        teacher: whose channels a projector has to give.
+    """
     recipe = workspace.recipe
     model = recipe.student.model
-    if distiller_requirements(recipe, name).student_attention and model.attention_head is None:
-        head = recipe.representation.attention_head
-        model = model.model_copy(update={"attention_head": head})
+    needs = distiller_requirements(recipe, name)
+    added: dict[str, object] = {}
+    if needs.student_attention and model.attention_head is None:
+        added["attention_head"] = recipe.representation.attention_head
+    if needs.student_projector is not None:
+        added["reused_classifier"] = ReusedClassifierSpec(
+            channels=teacher.network.backbone.out_channels, projector=needs.student_projector
+        )
+    model = ModelSpec.model_validate({**model.model_dump(), **added})
     return NetworkCard(
         model=model,
         classes=workspace.manifest.header.classes,
@@ -93,6 +106,7 @@ def _live(teacher: FrozenTeacher, opened: OpenedCache, needs: Requirements) -> L
         teacher.with_taps(sorted({*needs.taps, *full_maps})),
         taps=needs.taps,
         attention_layers=needs.attention_layers,
+        classifier=opened.classifier(),
         modules=opened.modules(),
     )
 
@@ -104,12 +118,12 @@ def _train(
     signal: Signal,
     opened: OpenedCache,
     source: SignalSource,
+    card: NetworkCard,
     progress: Progress,
     *,
     committed_only: bool,
 ) -> bool:
     recipe = workspace.recipe
-    card = student_card(workspace, name)
     teacher_size = recipe.teacher.preprocess.size
     sizes = (card.preprocess.size, teacher_size) if source.needs_clips else (card.preprocess.size,)
     views = workspace.rendered(

@@ -6,6 +6,7 @@ from featkd.models.i3d import I3D, LAST_LAYER, TEMPORAL_BLOCKS
 from featkd.models.live_signal import LiveSignal
 from featkd.models.placement import place
 from featkd.models.preprocess import PreprocessSpec, preprocess
+from featkd.models.projector import Projector, ProjectorSpec, ReusedClassifierSpec
 from featkd.models.taps import record_layers, reduce_map
 from featkd.models.teacher import Teacher
 
@@ -17,6 +18,9 @@ __all__ = [
     "ModelSpec",
     "NetworkCard",
     "PreprocessSpec",
+    "Projector",
+    "ProjectorSpec",
+    "ReusedClassifierSpec",
     "Teacher",
     "VideoClassifier",
     "load_network",

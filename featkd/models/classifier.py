@@ -6,14 +6,16 @@ from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Float
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from featkd.models.i3d import I3D, LAST_LAYER
+from featkd.errors import ModelError
+from featkd.models.i3d import I3D, LAST_LAYER, LogitsHead
+from featkd.models.projector import Projector, ReusedClassifierSpec
 from featkd.models.taps import record_layers
 from featkd.representation.attended import attended_feature, attended_feature_batch_sum
 from featkd.representation.attention import build_attention_head
-from featkd.types import Spec, StudentOutput
+from featkd.types import LinearClassifier, Spec, StudentOutput
 
 
 class ModelSpec(Spec):
@@ -31,6 +33,17 @@ class ModelSpec(Spec):
     """Which attention head sits between the last map and the classifier, if any."""
     rescale: Literal["norm", "batch_sum"] = "norm"
     """How an attended map regains its scale: per sample (Eq. 10) or as in the released code."""
+    reused_classifier: ReusedClassifierSpec | None = None
+    """The teacher's classifier behind a projector, in place of one of its own."""
+
+    @model_validator(mode="after")
+    def _one_head(self) -> "ModelSpec":
+        if self.attention_head is not None and self.reused_classifier is not None:
+            raise ValueError(
+                f"attention_head is {self.attention_head!r} and reused_classifier is set; expected "
+                "one of them: the teacher's classifier reads maps, not attended maps"
+            )
+        return self
 
 
 class VideoClassifier(nn.Module):
@@ -71,12 +84,40 @@ class VideoClassifier(nn.Module):
             if spec.attention_head
             else None
         )
+        self.projector: Projector | None = None
+        if spec.reused_classifier is not None:
+            channels = spec.reused_classifier.channels
+            self.projector = Projector(
+                self.backbone.out_channels,
+                channels,
+                spec.reused_classifier.projector,
+                batch_norm_momentum=spec.batch_norm_momentum,
+            )
+            self.backbone.logits = LogitsHead(channels, num_classes, dropout=0.0)
+            self.backbone.logits.requires_grad_(requires_grad=False)
+
+    def reuse_classifier(self, classifier: LinearClassifier) -> None:
+        """Take over the teacher's classifier, frozen.
+
+        Raises:
+            ModelError: the network was not built for it, or it has another shape.
+        """
+        own = self.backbone.logits.linear()
+        if self.projector is None or own.weight.shape != classifier.weight.shape:
+            raise ModelError(
+                f"{self.spec.name} has a classifier of shape {tuple(own.weight.shape)} "
+                f"{'without' if self.projector is None else 'behind'} a projector and cannot reuse "
+                f"one of {tuple(classifier.weight.shape)}; expected reused_classifier in its model"
+            )
+        with torch.no_grad():
+            own.weight.copy_(classifier.weight)
+            own.bias.copy_(classifier.bias)
 
     def forward(self, clips: Float[Tensor, "batch channels time height width"]) -> StudentOutput:
         """Logits, inner maps and attention of a batch of preprocessed clips."""
         with record_layers(self.backbone, self.layers) as features:
             last_map = self.backbone.features(clips)
-        attention = None
+        attention = projected = None
         seen = last_map
         if self.attention_head is not None:
             attention = self.attention_head(last_map)
@@ -84,12 +125,17 @@ class VideoClassifier(nn.Module):
                 attended_feature if self.spec.rescale == "norm" else attended_feature_batch_sum
             )
             seen = rescale(last_map, attention)
+        if self.projector is not None:
+            seen = projected = self.projector(last_map)
         frame_logits = self.backbone.logits(seen)
         return StudentOutput(
             logits=frame_logits.mean(dim=2),
             features=dict(features),
             attention=attention,
             frame_logits=frame_logits,
+            clips=clips,
+            classifier=self.backbone.logits.linear(),
+            projected=projected,
         )
 
 

@@ -11,6 +11,7 @@ Module names are those of the published weights (``Mixed_3b.b1a.conv3d.weight``)
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 
 from featkd.errors import ModelError
 from featkd.models.padding import pad_same, same_padding
+from featkd.types import LinearClassifier
 
 # Output channels (b0, b1a, b1b, b2a, b2b, b3) of every inception block.
 _MIXED: Mapping[str, tuple[int, int, int, int, int, int]] = MappingProxyType(
@@ -157,6 +159,11 @@ class LogitsHead(nn.Module):
         pooled = F.avg_pool3d(x, window, stride=1)
         frame_logits: Tensor = self.conv3d(self.dropout(pooled))
         return frame_logits.flatten(start_dim=2)
+
+    def linear(self) -> LinearClassifier:
+        """The convolution as what it is: weights and bias of a linear map, shared, not copied."""
+        weight = self.conv3d.weight.flatten(start_dim=1)
+        return LinearClassifier(weight, cast("Tensor", self.conv3d.bias))
 
 
 class I3D(nn.Module):

@@ -8,7 +8,7 @@ from featkd.cache.signal import SignalRequest
 from featkd.errors import RequirementError, UsageError
 from featkd.models.teacher import Teacher
 from featkd.representation import attention_by_row
-from featkd.types import TapSpec, TeacherSignal
+from featkd.types import LinearClassifier, TapSpec, TeacherSignal
 
 
 class LiveSignal:
@@ -19,6 +19,7 @@ class LiveSignal:
             attention is asked for.
         taps: which of the teacher's taps to hand out.
         attention_layers: layers whose attention to compute with ``modules["attention_head"]``.
+        classifier: the teacher's own, to hand on.
         modules: frozen modules, as `represent` left them.
 
     Raises:
@@ -33,6 +34,7 @@ class LiveSignal:
         *,
         taps: Sequence[TapSpec] = (),
         attention_layers: Sequence[str] = (),
+        classifier: LinearClassifier | None = None,
         modules: Mapping[str, nn.Module] | None = None,
     ) -> None:
         self.modules = dict(modules or {})
@@ -44,6 +46,7 @@ class LiveSignal:
         self.teacher = teacher
         self.taps = tuple(taps)
         self.attention_layers = tuple(attention_layers)
+        self.classifier = classifier
 
     def signal(self, request: SignalRequest) -> TeacherSignal:
         """Run the teacher on the request's clips.
@@ -64,5 +67,6 @@ class LiveSignal:
             logits=logits.clone(),
             features={tap.key: features[tap.key] for tap in self.taps},
             attention=attention,
+            classifier=self.classifier,
             modules=self.modules,
         )

@@ -6,14 +6,15 @@ A teacher is a student that nobody teaches: the same loop with the distiller ``n
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
 
 from featkd.cache.signal import SignalRequest, SignalSource
-from featkd.distillers import Distiller, Generative, LossTerms
+from featkd.distillers import Distiller, Generative, LossTerms, generative_part
 from featkd.models import PreprocessSpec, VideoClassifier, place, preprocess
 from featkd.training.checkpoint import Stateful
 from featkd.training.loop import Run, Update, train
@@ -50,6 +51,20 @@ class Lesson:
     signal: TeacherSignal
 
 
+@dataclass(frozen=True, slots=True)
+class GeneratorPhase:
+    """The phase in which the student's CVAE learns, and the student is only looked at."""
+
+    distiller: Generative
+    optimiser: Optimiser
+
+    def learn(self, student: StudentOutput, signal: TeacherSignal) -> dict[str, float]:
+        """Take one step; returns the values of the terms."""
+        terms = self.distiller.generator_terms(student, signal)
+        self.optimiser.step(terms.total)
+        return _log_values(terms)
+
+
 class ClassifierTraining:
     """One network in training.
 
@@ -71,7 +86,7 @@ class ClassifierTraining:
         self,
         *,
         network: VideoClassifier,
-        distiller: Distiller,
+        distiller: Distiller[Any],
         source: SignalSource,
         views: RenderedViews,
         samples: Sequence[int],
@@ -107,20 +122,18 @@ class ClassifierTraining:
             "optimiser": self.optimiser,
         }
         self._passes: list[Update[Lesson]] = [self._student_update]
-        if isinstance(distiller, Generative):
-            distiller.generator.to(device)
-            self._generative = distiller
-            self._generator_optimiser = Optimiser(
-                spec.generator_optimiser, distiller.generator.parameters(), **schedule
+        self._generative = generative_part(distiller)
+        if self._generative is not None:
+            generator = self._generative.generator.to(device)
+            phase = GeneratorPhase(
+                self._generative,
+                Optimiser(spec.generator_optimiser, generator.parameters(), **schedule),
             )
-            self.parts |= {
-                "generator": distiller.generator,
-                "generator_optimiser": self._generator_optimiser,
-            }
+            self.parts |= {"generator": generator, "generator_optimiser": phase.optimiser}
             self._passes = (
-                [self._joint_update]
-                if distiller.config.alternation == "step"
-                else [self._generator_update, self._student_update]
+                [partial(self._joint_update, phase)]
+                if self._generative.config.alternation == "step"
+                else [partial(self._generator_update, phase), self._student_update]
             )
 
     def run(self, folder: Path, *, settings: str, description: str, progress: Progress) -> float:
@@ -153,9 +166,9 @@ class ClassifierTraining:
         Signals that are only read come from a thread of their own, ahead of need; a teacher in the
         loop answers when its batch is due, since it needs the processor that the network needs.
         """
-        if isinstance(self.distiller, Generative):
+        if self._generative is not None:
             # The loop has just seeded torch from (seed, epoch); the noise follows, for resuming.
-            self.distiller.noise.manual_seed(torch.initial_seed())
+            self._generative.noise.manual_seed(torch.initial_seed())
         pairs = epoch_pairs(
             self.samples, num_views=self.views.spec.num_views, epoch=epoch, seed=self.seed
         )
@@ -192,6 +205,7 @@ class ClassifierTraining:
 
     def _generator_update(
         self,
+        phase: GeneratorPhase,
         lesson: Lesson,
         epoch: int,  # noqa: ARG002 - every pass is called alike
     ) -> tuple[Mapping[str, float], int]:
@@ -200,19 +214,16 @@ class ClassifierTraining:
         with torch.no_grad():
             student = self._student(lesson.batch)
         self.network.train()
-        values = self._learn_generator(student, lesson.signal.to(self.device))
+        values = phase.learn(student, lesson.signal.to(self.device))
         return values, len(lesson.batch.samples)
 
-    def _joint_update(self, lesson: Lesson, epoch: int) -> tuple[Mapping[str, float], int]:
+    def _joint_update(
+        self, phase: GeneratorPhase, lesson: Lesson, epoch: int
+    ) -> tuple[Mapping[str, float], int]:
         student, signal = self._student(lesson.batch), lesson.signal.to(self.device)
-        generator_values = self._learn_generator(student, signal)
+        generator_values = phase.learn(student, signal)
         values, weight = self._learn(lesson.batch, epoch, student, signal)
         return generator_values | values, weight
-
-    def _learn_generator(self, student: StudentOutput, signal: TeacherSignal) -> dict[str, float]:
-        terms = self._generative.generator_terms(student, signal)
-        self._generator_optimiser.step(terms.total)
-        return _log_values(terms)
 
     def _learn(
         self, batch: Batch, epoch: int, student: StudentOutput, signal: TeacherSignal

@@ -1,4 +1,4 @@
-"""A tiny student and teacher: maps of (6, 4, 3, 3), 5 classes, one attention head each."""
+"""A tiny student and teacher: maps of (6, 4, 3, 3), 5 classes, one head of each kind."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from featkd.representation import CVAE, PaperAttentionHead, attended_feature
-from featkd.types import StudentOutput, TeacherSignal
+from featkd.types import LinearClassifier, StudentOutput, TeacherSignal
 
 
 @pytest.fixture(autouse=True)
@@ -30,8 +30,15 @@ class TinyStudent(nn.Module):
         attention = self.head(features)
         attended = attended_feature(features, attention)
         frame_logits = self.classifier(attended.mean(dim=(3, 4)).transpose(1, 2)).transpose(1, 2)
-        maps = {"Mixed_5c": features}
-        return StudentOutput(frame_logits.mean(dim=2), maps, attention, frame_logits)
+        return StudentOutput(
+            logits=frame_logits.mean(dim=2),
+            features={"Mixed_5c": features},
+            attention=attention,
+            frame_logits=frame_logits,
+            clips=clips,
+            classifier=LinearClassifier(self.classifier.weight, self.classifier.bias),
+            projected=features.relu(),
+        )
 
 
 @pytest.fixture
@@ -69,9 +76,15 @@ def make_signal() -> Callable[..., TeacherSignal]:
             logits=draw(classes).requires_grad_(),
             features={
                 "Mixed_5c.full": draw(*shape).requires_grad_(),
+                "Mixed_5c.pooled": draw(channels).requires_grad_(),
+                "Mixed_5c.moments": draw(2, channels).abs().requires_grad_(),
                 "Mixed_5c.spatial_attention": draw(time, height, width).exp().requires_grad_(),
             },
             attention={"Mixed_5c": draw(channels, time).sigmoid().requires_grad_()},
+            classifier=LinearClassifier(
+                draw(classes, channels)[0].clone().requires_grad_(),
+                draw(classes)[0].requires_grad_(),
+            ),
             modules={"cvae": cvae},
         )
 

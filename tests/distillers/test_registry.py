@@ -8,7 +8,6 @@ from featkd.distillers import (
     DISTILLERS,
     Distiller,
     DistillerSpec,
-    KDConfig,
     Shapes,
     StudentAlone,
     StudentAloneConfig,
@@ -25,11 +24,20 @@ SETTINGS = {
 }
 
 
-def test_registry__names_the_same_settings_as_the_union():
-    configs = get_args(get_args(DistillerSpec)[0])
-    assert {entry.config for entry in DISTILLERS.values()} == set(configs)
+def test_registry__names_and_aliases_are_taken_once():
     for name, entry in DISTILLERS.items():
         assert get_args(entry.config.model_fields["kind"].annotation) == (name,)
+    aliases = [alias for entry in DISTILLERS.values() for alias in entry.config.aliases]
+    assert len({*DISTILLERS, *aliases}) == len(DISTILLERS) + len(aliases)
+
+
+@pytest.mark.parametrize("kind", sorted(DISTILLERS))
+def test_distiller_spec__alias_reads_as_the_name(kind):
+    config = SPEC.validate_python({"kind": kind, **SETTINGS[kind]})
+    assert type(config) is DISTILLERS[kind].config
+    assert SPEC.validate_json(config.model_dump_json()) == config
+    for alias in config.aliases:
+        assert SPEC.validate_python({"kind": alias, **SETTINGS[kind]}) == config
 
 
 @pytest.mark.parametrize("kind", sorted(DISTILLERS))
@@ -45,11 +53,6 @@ def test_build_distiller__serves_one_step(kind, student, clips, labels, signal):
     terms.total.backward()
     assert terms.total.item() > 0
     assert student.backbone.weight.grad.abs().sum() > 0
-
-
-def test_distiller_spec__survives_json():
-    config = KDConfig(tau=2)
-    assert SPEC.validate_json(config.model_dump_json()) == config
 
 
 @pytest.mark.parametrize("settings", [{"kind": "kdd"}, {"kind": "none", "tau": 4}, {"tau": 4}])
@@ -75,11 +78,17 @@ def test_shapes__measured_from_meta_tensors(student, clips, signal):
         student_classes=5,
         student_features={"Mixed_5c": (6, 4, 3, 3)},
         student_attention=(6, 4),
+        student_classifier=(5, 6),
+        student_projected=(6, 4, 3, 3),
+        student_clips=(3, 4, 3, 3),
         teacher_classes=5,
         teacher_features={
             "Mixed_5c.full": (6, 4, 3, 3),
+            "Mixed_5c.pooled": (6,),
+            "Mixed_5c.moments": (2, 6),
             "Mixed_5c.spatial_attention": (4, 3, 3),
         },
         teacher_attention={"Mixed_5c": (6, 4)},
+        teacher_classifier=(5, 6),
         teacher_cvae=(6, 3, 3),
     )

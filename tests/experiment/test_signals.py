@@ -8,7 +8,7 @@ import torch
 from featkd.cache import FolderStore
 from featkd.distillers import Shapes, build_distiller
 from featkd.experiment import FrozenTeacher, Workspace, represent, train_teacher
-from featkd.experiment.classifier import _measure_shapes
+from featkd.experiment.classifier import _first_lesson, _measure_shapes
 from featkd.experiment.needs import distiller_requirements
 from featkd.experiment.opened_cache import OpenedCache
 from featkd.experiment.student import _live, student_card
@@ -49,10 +49,11 @@ def losses(workspace: Workspace, name: str, signal: str) -> list[dict[str, float
         opened = OpenedCache(workspace, store, teacher, needs)
         source = opened.signal() if signal == "cached" else _live(teacher, opened, needs)
         seed_everything(3)
-        card = student_card(workspace, name)
+        card = student_card(workspace, name, teacher)
         network = card.build(layers=needs.student_layers)
         views = workspace.rendered("train", workspace.recipe.views.train, (64,))
-        shapes = _measure_shapes(network, card, views, source, 0, opened.row_of, 64)
+        first = _first_lesson(card, views, source, 0, opened.row_of, 64)
+        shapes = _measure_shapes(network, *first)
         assert isinstance(shapes, Shapes)
         training = ClassifierTraining(
             network=network,
