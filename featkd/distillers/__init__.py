@@ -10,6 +10,7 @@ from featkd.distillers.base import (
     LossTerms,
     cross_entropy_term,
 )
+from featkd.distillers.collaborative import Collaborative, CollaborativeConfig, hint_loss
 from featkd.distillers.combined import (
     Combined,
     CombinedConfig,
@@ -31,6 +32,8 @@ __all__ = [
     "KD",
     "ATConfig",
     "Aligner",
+    "Collaborative",
+    "CollaborativeConfig",
     "Combined",
     "CombinedConfig",
     "Distiller",
@@ -48,6 +51,7 @@ __all__ = [
     "build_distiller",
     "cross_entropy_term",
     "generative_part",
+    "hint_loss",
     "kd_loss",
     "pool_to_common_size",
     "require_alignable",

@@ -1,5 +1,6 @@
 """Attention transfer: the student looks where the teacher looks."""
 
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import torch
@@ -19,18 +20,15 @@ from featkd.distillers.base import (
 from featkd.distillers.requirements import Requirements, pick_student_layer, pick_tap
 from featkd.distillers.shapes import Shapes
 from featkd.representation import full_precision
-from featkd.types import StudentOutput, TapSpec, TeacherSignal
+from featkd.types import Spec, StudentOutput, TapSpec, TeacherSignal
 
 Form = Literal["joint", "per_frame"]
 Distance = Literal["code", "paper"]
 
 
-class ATConfig(DistillerConfig):
-    """Settings of attention transfer."""
+class LayerPairs(Spec):
+    """Layers of the student that learn attention from layers of the teacher, and in which form."""
 
-    aliases = ("attention_transfer",)
-
-    kind: Literal["at"] = "at"
     layers: tuple[str, ...] = Field(("Mixed_3c", "Mixed_4f", "Mixed_5c"), min_length=1)
     """Layers of the student."""
     teacher_layers: tuple[str, ...] | None = None
@@ -39,11 +37,9 @@ class ATConfig(DistillerConfig):
     """``joint``: one attention volume a clip, so *when* counts; ``per_frame``: a map a frame."""
     distance: Distance = "code"
     """``code``: mean squared difference; ``paper``: norm of the difference, halved (Eq. 2)."""
-    beta: NonNegativeFloat = 1000.0
-    ce_weight: NonNegativeFloat = 1.0
 
     @model_validator(mode="after")
-    def _pair_layers(self) -> "ATConfig":
+    def _pair_layers(self) -> "LayerPairs":
         if self.teacher_layers is not None and len(self.teacher_layers) != len(self.layers):
             raise ValueError(
                 f"teacher_layers has {len(self.teacher_layers)} entries and layers has "
@@ -61,10 +57,44 @@ class ATConfig(DistillerConfig):
         return tuple(zip(self.layers, taps, strict=True))
 
     @property
+    def taps(self) -> tuple[TapSpec, ...]:
+        """The teacher's taps, each once."""
+        return tuple(sorted({tap for _, tap in self.pairs}))
+
+    def require_alignable(
+        self, distiller: str, features: Mapping[str, tuple[int, ...]], shapes: Shapes
+    ) -> None:
+        """Check that the maps of all pairs can be brought to one size.
+
+        Args:
+            distiller: Whose need it is, for the message.
+            features: Shapes (C, T, H, W) by layer of the network that learns.
+            shapes: Of the teacher signal.
+
+        Raises:
+            ModelError: A layer is missing, or shapes cannot be aligned; names both.
+            RequirementError: The signal lacks a tap.
+        """
+        for layer, tap in self.pairs:
+            # The channels are averaged away.
+            student = pick_student_layer(features, layer)[1:]
+            teacher = pick_tap(shapes.teacher_features, tap)
+            require_alignable(f"{distiller}, layer {layer!r}", student, teacher)
+
+
+class ATConfig(DistillerConfig, LayerPairs):
+    """Settings of attention transfer."""
+
+    aliases = ("attention_transfer",)
+
+    kind: Literal["at"] = "at"
+    beta: NonNegativeFloat = 1000.0
+    ce_weight: NonNegativeFloat = 1.0
+
+    @property
     def requires(self) -> Requirements:
         """The teacher's unnormalised spatial attention and the student's maps."""
-        taps = sorted({tap for _, tap in self.pairs})
-        return Requirements(taps=tuple(taps), student_layers=self.layers)
+        return Requirements(taps=self.taps, student_layers=self.layers)
 
 
 class AT(Distiller[ATConfig]):
@@ -83,6 +113,8 @@ class AT(Distiller[ATConfig]):
             RequirementError: The signal lacks a tap.
         """
         super().__init__(config)
+        super().__init__(config)
+        config.require_alignable("at", shapes.student_features, shapes)
         for layer, tap in config.pairs:
             # The student's channels are averaged away.
             student = pick_student_layer(shapes.student_features, layer)[1:]
@@ -98,20 +130,44 @@ class AT(Distiller[ATConfig]):
     ) -> LossTerms:
         """Compute ``cross_entropy`` and one ``at.<layer>`` for each layer."""
         config = self.config
-        weight = config.beta / 2 if config.distance == "paper" else config.beta
-        transfer = code_transfer_loss if config.distance == "code" else paper_transfer_loss
-        terms = [cross_entropy_term(student, labels, config.ce_weight)]
-        for layer, tap in config.pairs:
-            maps, targets = pool_to_common_size(
-                spatial_attention(pick_student_layer(student.features, layer)),
-                full_precision(pick_tap(teacher.features, tap).detach()),
-                axes=3,
+        return LossTerms(
+            (
+                cross_entropy_term(student, labels, config.ce_weight),
+                *attention_terms(config, student.features, teacher, config.beta),
             )
-            value = transfer(
-                normalise_attention(maps, config.form), normalise_attention(targets, config.form)
-            )
-            terms.append(LossTerm(f"at.{layer}", weight, value))
-        return LossTerms(tuple(terms))
+        )
+
+
+def attention_terms(
+    pairs: LayerPairs,
+    features: Mapping[str, Float[Tensor, "batch _channels _time _height _width"]],
+    teacher: TeacherSignal,
+    beta: float,
+) -> Iterator[LossTerm]:
+    """One term ``at.<layer>`` for each layer.
+
+    Args:
+        pairs: Which layers, and in which form.
+        features: Maps by layer of the network that learns.
+        teacher: With the taps.
+        beta: Weight; the paper's form halves it.
+
+    Raises:
+        ModelError: A layer is missing.
+        RequirementError: The signal lacks a tap.
+    """
+    weight = beta / 2 if pairs.distance == "paper" else beta
+    transfer = code_transfer_loss if pairs.distance == "code" else paper_transfer_loss
+    for layer, tap in pairs.pairs:
+        maps, targets = pool_to_common_size(
+            spatial_attention(pick_student_layer(features, layer)),
+            full_precision(pick_tap(teacher.features, tap).detach()),
+            axes=3,
+        )
+        value = transfer(
+            normalise_attention(maps, pairs.form), normalise_attention(targets, pairs.form)
+        )
+        yield LossTerm(f"at.{layer}", weight, value)
 
 
 def spatial_attention(

@@ -9,6 +9,7 @@ from pydantic import Discriminator, Tag
 
 from featkd.distillers.at import AT, ATConfig
 from featkd.distillers.base import Distiller, DistillerConfig
+from featkd.distillers.collaborative import Collaborative, CollaborativeConfig
 from featkd.distillers.generative import Generative, GenerativeConfig
 from featkd.distillers.kd import KD, KDConfig
 from featkd.distillers.none import StudentAlone, StudentAloneConfig
@@ -28,6 +29,7 @@ DISTILLERS: Mapping[str, Entry] = {
         Entry(StudentAloneConfig, StudentAlone),
         Entry(KDConfig, KD),
         Entry(ATConfig, AT),
+        Entry(CollaborativeConfig, Collaborative),
         Entry(GenerativeConfig, Generative),
     )
 }
