@@ -32,8 +32,14 @@ __all__ = [
     "View",
 ]
 
-Reduction = Literal["full", "pooled", "moments", "spatial_attention"]
-REDUCTIONS: tuple[Reduction, ...] = ("full", "pooled", "moments", "spatial_attention")
+Reduction = Literal["full", "pooled", "moments", "frame_moments", "spatial_attention"]
+REDUCTIONS: tuple[Reduction, ...] = (
+    "full",
+    "pooled",
+    "moments",
+    "frame_moments",
+    "spatial_attention",
+)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -41,7 +47,8 @@ class TapSpec:
     """A named layer of a teacher and what is kept of its output.
 
     Reductions of a map F of shape (C, T, H, W): ``full`` keeps it; ``pooled`` is its mean over
-    T, H, W, shape (C,); ``moments`` its mean and standard deviation over T, H, W, shape (2, C);
+    T, H, W, shape (C,); ``moments`` its mean and unbiased standard deviation over T, H, W, shape
+    (2, C); ``frame_moments`` the same over H, W at each time step, shape (2, C, T);
     ``spatial_attention`` the mean over channels of F squared, shape (T, H, W).
     """
 

@@ -115,11 +115,13 @@ class Combined(Distiller[CombinedConfig]):
 
 
 def generative_part(distiller: Distiller[Any]) -> Generative | None:
-    """The part whose CVAE is trained in a phase of its own: the distiller itself, or one inside."""
-    if isinstance(distiller, Combined):
-        found = [part for part in distiller.parts.values() if isinstance(part, Generative)]
-        return found[0] if found else None
-    return distiller if isinstance(distiller, Generative) else None
+    """The part whose CVAE is trained in a phase of its own: the distiller itself, or one inside.
+
+    None where there is no such part, or it does without a CVAE.
+    """
+    parts = distiller.parts.values() if isinstance(distiller, Combined) else [distiller]
+    found = [p for p in parts if isinstance(p, Generative) and p.generator is not None]
+    return found[0] if found else None
 
 
 if TYPE_CHECKING:

@@ -40,8 +40,9 @@ from featkd.types import StudentOutput, TapSpec, TeacherSignal
 class GenerativeConfig(DistillerConfig):
     """Settings of generative-based distillation; the defaults are the paper's.
 
-    With ``attention_weight`` and ``kd_gen_weight`` 0 no teacher is needed: that is how a teacher's
-    own attention head and CVAE are trained.
+    A part of weight 0 is left out, with all that it needs. Without ``attention_weight`` and
+    ``kd_gen_weight`` no teacher is needed; without ``recon_weight`` the student has no use for a
+    CVAE, and none is trained. With all three at 0 the student alone has an attention head.
     """
 
     aliases = ("genkd", "generative_kd", "ours")
@@ -75,9 +76,14 @@ class GenerativeConfig(DistillerConfig):
         return TapSpec(self.layer, "full")
 
     @property
+    def is_taught_to_generate(self) -> bool:
+        """Whether the student has a CVAE that learns from the teacher's."""
+        return self.recon_weight > 0 and self.kd_gen_weight > 0
+
+    @property
     def requires(self) -> Requirements:
         """What the terms of non-zero weight need."""
-        generates = self.kd_gen_weight > 0
+        generates = self.is_taught_to_generate
         own = generates and self.kd_gen_inputs == "own"
         return Requirements(
             taps=(self.tap,) if own else (),
@@ -99,6 +105,7 @@ class Generative(Distiller[GenerativeConfig]):
         config: The settings.
         modules: Trained with the student: the attention's projector where channels differ.
         generator: The student's CVAE. It has its own optimiser and belongs into the checkpoint.
+            None without reconstruction.
         noise: Source of all noise; its state belongs into the checkpoint. It starts from torch's
             initial seed.
     """
@@ -122,10 +129,12 @@ class Generative(Distiller[GenerativeConfig]):
         if config.attention_weight > 0:
             target = pick_attention(shapes.teacher_attention, config.layer)
             self.modules["attention_aligner"] = Aligner("attention", attention, target)
-        if config.kd_gen_weight > 0:
+        if config.is_taught_to_generate:
             _check_teacher_inputs(config, features, shapes)
         channels, _, height, width = features
-        self.generator = CVAE(channels, (height, width), config.cvae_hidden)
+        self.generator: CVAE | None = None
+        if config.recon_weight > 0:
+            self.generator = CVAE(channels, (height, width), config.cvae_hidden)
         self.noise = torch.Generator().manual_seed(torch.initial_seed())
 
     def __call__(
@@ -163,15 +172,14 @@ class Generative(Distiller[GenerativeConfig]):
         """
         features, attention = self._features_and_attention(student)
         terms = [LossTerm(CROSS_ENTROPY, 1.0, self._classifier_loss(student, labels))]
-        recon_weight = self._recon_weight(epoch)
-        if recon_weight > 0:
+        if self.generator is not None:
             if noise is None:
                 noise = CVAE.sample_noise(attention, self.noise)
             with frozen(self.generator):
                 generated = self.generator.generate(attention, noise)
             target = features.detach() if self.config.recon_target == "detached" else features
             recon = F.mse_loss(full_precision(generated), target)
-            terms.append(LossTerm("recon", recon_weight, recon))
+            terms.append(LossTerm("recon", self._recon_weight(epoch), recon))
         if self.config.attention_weight > 0:
             taught = full_precision(pick_attention(teacher.attention, self.config.layer).detach())
             aligned, target = self.modules["attention_aligner"](attention, taught)
@@ -199,8 +207,10 @@ class Generative(Distiller[GenerativeConfig]):
 
         Raises:
             RequirementError: The signal lacks the CVAE or its inputs.
-            ModelError: The student lacks features or attention.
+            ModelError: The student lacks features or attention, or has no CVAE.
         """
+        if self.generator is None:
+            raise ModelError("generative: the student has no CVAE, since recon_weight is 0")
         features, attention = self._features_and_attention(student)
         features, attention = features.detach(), attention.detach()
         if student_noise is None:

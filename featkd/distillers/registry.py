@@ -10,10 +10,24 @@ from pydantic import Discriminator, Tag
 from featkd.distillers.at import AT, ATConfig
 from featkd.distillers.base import Distiller, DistillerConfig
 from featkd.distillers.collaborative import Collaborative, CollaborativeConfig
+from featkd.distillers.ctkd import CTKD, CTKDConfig
+from featkd.distillers.dist import DIST, DISTConfig
+from featkd.distillers.dkd import DKD, DKDConfig
+from featkd.distillers.fitnets import FitNets, FitNetsConfig
+from featkd.distillers.fn import FN, FNConfig
 from featkd.distillers.generative import Generative, GenerativeConfig
 from featkd.distillers.kd import KD, KDConfig
+from featkd.distillers.lskd import LSKD, LSKDConfig
+from featkd.distillers.mgd import MGD, MGDConfig
 from featkd.distillers.none import StudentAlone, StudentAloneConfig
 from featkd.distillers.shapes import Shapes
+from featkd.distillers.simkd import SimKD, SimKDConfig
+from featkd.distillers.srd import SRD, SRDConfig
+from featkd.distillers.ttm import TTM, TTMConfig
+from featkd.distillers.vkd import VkD, VkDConfig
+from featkd.distillers.wkd import WKD, WKDConfig
+from featkd.distillers.wkd_logit import WKDLogit, WKDLogitConfig
+from featkd.distillers.wttm import WTTM, WTTMConfig
 
 
 class Entry(NamedTuple):
@@ -28,8 +42,22 @@ DISTILLERS: Mapping[str, Entry] = {
     for entry in (
         Entry(StudentAloneConfig, StudentAlone),
         Entry(KDConfig, KD),
+        Entry(CTKDConfig, CTKD),
+        Entry(DKDConfig, DKD),
+        Entry(LSKDConfig, LSKD),
+        Entry(DISTConfig, DIST),
+        Entry(TTMConfig, TTM),
+        Entry(WTTMConfig, WTTM),
+        Entry(WKDLogitConfig, WKDLogit),
         Entry(ATConfig, AT),
         Entry(CollaborativeConfig, Collaborative),
+        Entry(FitNetsConfig, FitNets),
+        Entry(FNConfig, FN),
+        Entry(MGDConfig, MGD),
+        Entry(SimKDConfig, SimKD),
+        Entry(SRDConfig, SRD),
+        Entry(VkDConfig, VkD),
+        Entry(WKDConfig, WKD),
         Entry(GenerativeConfig, Generative),
     )
 }

@@ -56,6 +56,17 @@ class Requirements:
             student_projector=self.student_projector or other.student_projector,
         )
 
+    def cached_names(self) -> list[str]:
+        """What is read from a cache for every row, by the names recipes and signals use."""
+        names = ["logits"] if self.logits else []
+        names += [tap.key for tap in self.taps]
+        return names + [f"attention/{layer}" for layer in self.attention_layers]
+
+    def student_parts(self) -> list[str]:
+        """What a student gets for a distiller and keeps at inference."""
+        parts = ["attention head"] if self.student_attention else []
+        return parts + (["projector"] if self.student_projector is not None else [])
+
 
 def pick_logits(logits: Value | None) -> Value:
     """Give the teacher's logits. Raises RequirementError where the signal has none."""

@@ -91,6 +91,7 @@ class VideoClassifier(nn.Module):
                 self.backbone.out_channels,
                 channels,
                 spec.reused_classifier.projector,
+                size=spec.reused_classifier.size,
                 batch_norm_momentum=spec.batch_norm_momentum,
             )
             self.backbone.logits = LogitsHead(channels, num_classes, dropout=0.0)

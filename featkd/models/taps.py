@@ -1,5 +1,6 @@
 """Taps: named layers read by forward hooks, so that any ``nn.Module`` serves."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -9,6 +10,12 @@ from torch import Tensor, nn
 
 from featkd.errors import ModelError
 from featkd.types import Reduction
+
+# Axes of a row (C, T, H, W) that moments are taken over.
+_MOMENT_AXES: Mapping[Reduction, tuple[int, ...]] = {
+    "moments": (1, 2, 3),
+    "frame_moments": (2, 3),
+}
 
 
 @contextmanager
@@ -51,13 +58,21 @@ def reduce_map(
 ) -> Float[Tensor, "batch ..."]:
     """Keep of a map what a tap asks for; shapes as in `featkd.types.TapSpec`.
 
-    Moments use the biased variance, exact for a mean over the whole map. Everything is computed
-    in float32 and row by row: the order in which a sum is rounded depends on the tensor's shape,
-    and a row must not depend on the batch it was computed in.
+    Everything is computed in float32 and row by row: the order in which a sum is rounded depends on
+    the tensor's shape, and a row must not depend on the batch it was computed in.
+
+    Raises:
+        ModelError: deviations are asked for of fewer than two positions.
     """
     values = feature_map.float()
     if reduction == "full":
         return values
+    averaged = _MOMENT_AXES.get(reduction, ())
+    if averaged and math.prod(values.shape[1:][axis] for axis in averaged) < 2:
+        raise ModelError(
+            f"a map of shape (C, T, H, W) {tuple(values.shape[1:])} has no {reduction}; expected "
+            "two or more positions to take a standard deviation of"
+        )
     return torch.stack([_reduce_row(row, reduction) for row in values])
 
 
@@ -66,7 +81,7 @@ def _reduce_row(
 ) -> Float[Tensor, "..."]:
     if reduction == "pooled":
         return row.mean(dim=(1, 2, 3))
-    if reduction == "moments":
-        variance, mean = torch.var_mean(row, dim=(1, 2, 3), correction=0)
-        return torch.stack((mean, variance.sqrt()))
+    if reduction in _MOMENT_AXES:
+        deviation, mean = torch.std_mean(row, dim=_MOMENT_AXES[reduction])
+        return torch.stack((mean, deviation))
     return row.square().mean(dim=0)

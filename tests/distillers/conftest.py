@@ -79,6 +79,7 @@ def make_signal() -> Callable[..., TeacherSignal]:
                 "Mixed_5c.pooled": draw(channels).requires_grad_(),
                 "Mixed_5c.moments": draw(2, channels).abs().requires_grad_(),
                 "Mixed_5c.spatial_attention": draw(time, height, width).exp().requires_grad_(),
+                "Mixed_5c.frame_moments": draw(2, channels, time).abs().requires_grad_(),
             },
             attention={"Mixed_5c": draw(channels, time).sigmoid().requires_grad_()},
             classifier=LinearClassifier(

@@ -3,7 +3,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from featkd.distillers import Generative, GenerativeConfig, Requirements, Shapes
+from featkd.distillers import (
+    Generative,
+    GenerativeConfig,
+    Requirements,
+    Shapes,
+    generative_part,
+)
 from featkd.errors import ModelError, RequirementError
 from featkd.representation import CVAE
 from featkd.types import StudentOutput, TapSpec, TeacherSignal
@@ -312,3 +318,26 @@ def test_generative__cvae_hidden(student, clips, signal):
     distiller = build(output, signal, cvae_hidden=2)
     assert isinstance(distiller.generator, CVAE)
     assert distiller.generator.collapse.convolution.out_channels == 2
+
+
+def test_generative__without_reconstruction_there_is_no_cvae(student, clips, labels, signal):
+    output = student(clips)
+    bare = TeacherSignal(attention=signal.attention)
+    config = GenerativeConfig(recon_weight=0)
+    assert config.requires.modules == ()
+    distiller = Generative(config, Shapes.measure(output, bare))
+    assert distiller.generator is None
+    assert generative_part(distiller) is None
+    names = [term.name for term in distiller(output, bare, labels, epoch=1)]
+    assert names == ["cross_entropy", "attention"]
+    with pytest.raises(ModelError, match="recon_weight"):
+        distiller.generator_terms(output, bare)
+
+
+def test_generative__head_alone_needs_no_teacher(student, clips, labels):
+    output, nothing = student(clips), TeacherSignal()
+    config = GenerativeConfig(recon_weight=0, attention_weight=0, kd_gen_weight=0)
+    distiller = Generative(config, Shapes.measure(output, nothing))
+    (term,) = distiller(output, nothing, labels, epoch=1)
+    assert term.name == "cross_entropy"
+    assert config.requires == Requirements(student_layers=("Mixed_5c",), student_attention=True)

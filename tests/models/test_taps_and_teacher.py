@@ -7,7 +7,7 @@ from featkd.errors import ModelError, RequirementError, UsageError
 from featkd.models import I3D, LiveSignal, PreprocessSpec, Teacher, preprocess, record_layers
 from featkd.models.taps import reduce_map
 from featkd.representation import PaperAttentionHead
-from featkd.types import TapSpec
+from featkd.types import Reduction, TapSpec
 
 TAPS = tuple(TapSpec("Mixed_5c", r) for r in ("full", "pooled", "moments", "spatial_attention"))
 
@@ -30,13 +30,30 @@ def test_reduce_map__against_loops() -> None:
         for c in range(3):
             values = x[b, c].flatten()
             mean = sum(values.tolist()) / 40
-            spread = (sum((v - mean) ** 2 for v in values.tolist()) / 40) ** 0.5
+            spread = (sum((v - mean) ** 2 for v in values.tolist()) / 39) ** 0.5
             assert reduce_map(x, "pooled")[b, c].item() == pytest.approx(mean, abs=1e-6)
+            assert reduce_map(x, "moments")[b, 0, c].item() == pytest.approx(mean, abs=1e-6)
             assert reduce_map(x, "moments")[b, 1, c].item() == pytest.approx(spread, abs=1e-6)
+            for t in range(2):
+                values = x[b, c, t].flatten()
+                mean = sum(values.tolist()) / 20
+                spread = (sum((v - mean) ** 2 for v in values.tolist()) / 19) ** 0.5
+                frame = reduce_map(x, "frame_moments")[b, :, c, t].tolist()
+                assert frame == pytest.approx([mean, spread], abs=1e-6)
     t, h, w = 1, 2, 3
     expected = sum(x[0, c, t, h, w].item() ** 2 for c in range(3)) / 3
     assert reduce_map(x, "spatial_attention")[0, t, h, w].item() == pytest.approx(expected)
     assert torch.equal(reduce_map(x, "full"), x)
+
+
+@pytest.mark.parametrize(
+    ("reduction", "size"), [("moments", (1, 1, 1)), ("frame_moments", (4, 1, 1))]
+)
+def test_reduce_map__no_deviation_of_one_position(
+    reduction: Reduction, size: tuple[int, int, int]
+) -> None:
+    with pytest.raises(ModelError, match=rf"\(3, {size[0]}, 1, 1\) has no {reduction};.*two or"):
+        reduce_map(torch.zeros(2, 3, *size), reduction)
 
 
 def test_record_layers__removes_its_hooks() -> None:
