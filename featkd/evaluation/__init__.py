@@ -7,8 +7,10 @@ from featkd.evaluation.compare import (
     Group,
     SeedResult,
     compare,
+    paired_difference,
 )
 from featkd.evaluation.cost import Cost, measure_cost, measure_latency
+from featkd.evaluation.paired_test import sign_flip_p_value
 from featkd.evaluation.report import render_report, write_report
 from featkd.evaluation.runs import (
     Run,
@@ -37,8 +39,10 @@ __all__ = [
     "measure_accuracy",
     "measure_cost",
     "measure_latency",
+    "paired_difference",
     "read_run",
     "read_work_summary",
     "render_report",
+    "sign_flip_p_value",
     "write_report",
 ]

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 
 from featkd.errors import UsageError
+from featkd.evaluation.paired_test import sign_flip_p_value
 from featkd.evaluation.runs import Run, RunEvaluation, RunKind
 
 BASELINE = "none"
@@ -32,11 +33,13 @@ class Difference:
         mean: over the seeds that both ran; if they share none, the difference of their means.
         deviation: sample standard deviation of the paired differences; None below two pairs.
         num_pairs: how many seeds both ran; 0 says that ``mean`` is not paired.
+        p_value: of the paired sign-flip test; None below two pairs.
     """
 
     mean: float
     deviation: float | None
     num_pairs: int
+    p_value: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +207,7 @@ def _summarise(
         mean_class_accuracy=_mean([result.mean_class_accuracy for result in results]),
         seconds=_mean([result.seconds for result in results]),
         took_off=sum(value > threshold for value in top1) if threshold < 1 and top1 else None,
-        difference=_difference(results, baseline.results if baseline else ()),
+        difference=paired_difference(results, baseline.results if baseline else ()),
         parameters=first.parameters if first else None,
         gmac=first.gmac if first else None,
         unfinished=tuple(sorted(str(run.folder) for run in runs if not run.finished)),
@@ -233,15 +236,20 @@ def _results(runs: Sequence[Run]) -> tuple[SeedResult, ...]:
     return tuple(by_seed[seed] for seed in sorted(by_seed))
 
 
-def _difference(results: Sequence[SeedResult], baseline: Sequence[SeedResult]) -> Difference | None:
+def paired_difference(
+    results: Sequence[SeedResult], baseline: Sequence[SeedResult]
+) -> Difference | None:
+    """Top-1 of a method minus that of its baseline; None where one of them has no result."""
     if not results or not baseline:
         return None
     reference = {result.seed: result.top1 for result in baseline}
     paired = [r.top1 - reference[r.seed] for r in results if r.seed in reference]
     if paired:
-        return Difference(statistics.fmean(paired), _deviation(paired), len(paired))
+        return Difference(
+            statistics.fmean(paired), _deviation(paired), len(paired), sign_flip_p_value(paired)
+        )
     unpaired = statistics.fmean(r.top1 for r in results) - statistics.fmean(reference.values())
-    return Difference(unpaired, None, 0)
+    return Difference(unpaired, None, 0, None)
 
 
 def _mean(values: Sequence[float]) -> float | None:

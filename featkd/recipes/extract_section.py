@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from featkd.cache import Backend, Compression, FeatureDtype
+from featkd.cache import DEFAULT_COMPRESSION, Backend, Compression, FeatureDtype
 from featkd.types import Spec, TapSpec
 
 LOGITS_KEY = "logits"
@@ -49,7 +49,7 @@ class ExtractSection(Spec):
     dtype: FeatureDtype = "float16"
     """Number format of full and pooled maps and of attention; all else is float32."""
     compression: Compression | None = None
-    """Lossless compression; default: zstd in Zarr, gzip in HDF5, where every reader knows it."""
+    """Lossless compression; default: lz4 in Zarr, gzip in HDF5, where every reader knows it."""
     codecs: dict[str, CodecSpec] = Field(default_factory=dict)
     """Exceptions, by tap (``Mixed_5c.full``), ``logits`` or ``attention``."""
     frames: FramesSpec | None = None
@@ -68,7 +68,7 @@ class ExtractSection(Spec):
 
     def codec(self, key: str) -> tuple[FeatureDtype, Compression]:
         """Number format and compression of a tap, ``logits`` or ``attention``."""
-        default = self.compression or ("zstd" if self.backend == "zarr" else "gzip")
+        default = self.compression or DEFAULT_COMPRESSION[self.backend]
         if key in self.codecs:
             chosen = self.codecs[key]
             return chosen.dtype, chosen.compression or default

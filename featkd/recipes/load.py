@@ -39,17 +39,34 @@ def load_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         raise RecipeError(
             f"{source} holds {type(content).__name__}; expected a mapping with the keys of a recipe"
         )
+    return _validated(content, overrides, str(source))
+
+
+def override_recipe(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
+    """A recipe with some values changed.
+
+    Args:
+        recipe: stays as it is.
+        overrides: as for `load_recipe`.
+
+    Raises:
+        RecipeError: unknown key, wrong value.
+    """
+    return _validated(recipe.model_dump(mode="json"), overrides, f"recipe {recipe.name!r}")
+
+
+def dump_recipe(recipe: Recipe) -> str:
+    """The resolved recipe as YAML; reading it back gives an equal recipe."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _validated(content: dict[str, Any], overrides: Sequence[str], source: str) -> Recipe:
     for override in overrides:
         _apply(content, override)
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
         raise RecipeError(f"{source}: {_explain(error)}") from error
-
-
-def dump_recipe(recipe: Recipe) -> str:
-    """The resolved recipe as YAML; reading it back gives an equal recipe."""
-    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
 def _read(source: str | Path) -> str:

@@ -1,0 +1,120 @@
+"""Many students: trained what is missing, measured what is not, in one process or several."""
+
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+
+from featkd.cache import sha256_of_state_dict
+from featkd.experiment.evaluate import evaluate, evaluate_run
+from featkd.experiment.student import distill
+from featkd.experiment.workspace import Workspace, read_json, write_json
+from featkd.models import read_weights
+from featkd.recipes import Recipe
+from featkd.types import Progress, Silent
+
+
+@dataclass(frozen=True, slots=True)
+class Student:
+    """One run: a distiller of a recipe, and a seed."""
+
+    name: str
+    seed: int
+
+
+def train_students(
+    recipe: Recipe,
+    students: Sequence[Student],
+    *,
+    split: str,
+    num_processes: int = 1,
+    progress: Progress | None = None,
+) -> dict[Student, float]:
+    """Top-1 of students on a split; those that are not trained or measured yet are first.
+
+    On the recipe's test split the result is the run's ``evaluation.json``; on another it is kept
+    beside it, in ``<split>.json``.
+
+    Args:
+        recipe: its cache must be complete.
+        students: of the recipe's distillers.
+        split: to measure on.
+        num_processes: students that are trained at once, each by a process of its own, which share
+            the cores. 1 trains them here, one after another.
+        progress: shows the work.
+
+    Raises:
+        FeatkdError: what training or measuring meets, of the first student that fails; those that
+            were finished before stay finished.
+    """
+    shown = progress or Silent()
+    if num_processes == 1:
+        workspace = Workspace(recipe)
+        return {student: _top1(workspace, student, split, shown) for student in students}
+    top1: dict[Student, float] = {}
+    for student, value in shown.track(
+        _in_processes(recipe, students, split, num_processes),
+        description="students",
+        total=len(students),
+        unit="student",
+    ):
+        top1[student] = value
+        shown.note(f"{student.name}, seed {student.seed}: {value:.1%} on {split}")
+    return top1
+
+
+def _in_processes(
+    recipe: Recipe, students: Sequence[Student], split: str, num_processes: int
+) -> Iterator[tuple[Student, float]]:
+    threads = max(1, (os.cpu_count() or 1) // num_processes)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(
+        num_processes, context, initializer=torch.set_num_threads, initargs=(threads,)
+    ) as pool:
+        content = recipe.model_dump_json()
+        running = {pool.submit(_work, content, student, split): student for student in students}
+        try:
+            for future in as_completed(running):
+                yield running[future], future.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _work(recipe_json: str, student: Student, split: str) -> float:
+    return _top1(_workspace(recipe_json), student, split, Silent())
+
+
+@lru_cache(maxsize=1)
+def _workspace(recipe_json: str) -> Workspace:
+    """One per process, so that its rendered views serve every student the process trains."""
+    return Workspace(Recipe.model_validate_json(recipe_json))
+
+
+def _top1(workspace: Workspace, student: Student, split: str, progress: Progress) -> float:
+    distill(workspace, student.name, student.seed, progress=progress)
+    folder = workspace.student_folder(student.name, student.seed)
+    weights = folder / "model.safetensors"
+    is_test = split == workspace.recipe.data.test_split
+    path = folder / ("evaluation.json" if is_test else f"{split}.json")
+    if path.is_file() and _is_of(path, weights):
+        return float(str(read_json(path)["top1"]))
+    if is_test:
+        return evaluate_run(workspace, folder, progress=progress).top1
+    accuracy = evaluate(workspace, weights, split, progress=progress)
+    write_json(path, {"top1": accuracy.top1, "weights_sha256": _digest(weights)})
+    return accuracy.top1
+
+
+def _is_of(evaluation: Path, weights: Path) -> bool:
+    """Whether a measurement is of these very weights."""
+    return read_json(evaluation)["weights_sha256"] == _digest(weights)
+
+
+def _digest(weights: Path) -> str:
+    return sha256_of_state_dict(read_weights(weights)[1])
