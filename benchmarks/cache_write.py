@@ -93,6 +93,8 @@ WRITERS: Mapping[str, Callable[[Path, int], WritePart]] = {
     "featkd hdf5 zstd": open_featkd("hdf5", "zstd"),
     "zarr-python zstd, no fsync": open_zarr_python,
 }
+OPTIONAL = {"featkd hdf5 zstd": "hdf5plugin", "zarr-python zstd, no fsync": "zarr"}
+"""Packages that featkd does without; who needs a missing one is left out."""
 
 
 class Written(NamedTuple):
@@ -157,11 +159,7 @@ def main() -> None:
     arguments = parser.parse_args()
     from record import RESULTS, save_record  # slow to import, and children do not need it
 
-    writers = [
-        name
-        for name in WRITERS
-        if name != "featkd hdf5 zstd" or importlib.util.find_spec("hdf5plugin")
-    ]
+    writers = [name for name in WRITERS if importlib.util.find_spec(OPTIONAL.get(name, "featkd"))]
     arguments.workdir.mkdir(parents=True, exist_ok=True)
     data, tables = {}, []
     for kind in arguments.data.split(","):

@@ -34,8 +34,7 @@ from featkd.experiment.opened_cache import OpenedCache
 from featkd.experiment.student import student_card
 from featkd.extract import extract
 from featkd.models import LiveSignal
-from featkd.training import ClassifierTraining, RenderedViews, seed_everything
-from featkd.training.classifier import Lesson
+from featkd.training import ClassifierTraining, Lesson, Lessons, RenderedViews, seed_everything
 from featkd.types import TeacherSignal
 
 COMMON = (
@@ -127,13 +126,17 @@ class Bench:
         return ClassifierTraining(
             network=network.train(),
             distiller=build_distiller(config, Shapes.measure(student, source.signal(request))),
-            source=source,
-            views=self.views,
-            samples=opened.samples,
-            row_of=opened.row_of,
+            lessons=Lessons(
+                views=self.views,
+                source=source,
+                samples=opened.samples,
+                row_of=opened.row_of,
+                batch_size=recipe.student.training.batch_size,
+                teacher_size=size,
+                seed=0,
+            ),
             spec=recipe.student.training,
             preprocess_spec=card.preprocess,
-            teacher_size=size,
             device=torch.device("cpu"),
             seed=0,
         )
@@ -163,8 +166,8 @@ def run_side_by_side(
     rounds = []
     for epoch in range(1, num_epochs + 1):
         # What is read ahead for a training is read during its own step, which is when it is asked.
-        lessons = {name: training.batches(epoch) for name, training in trainings.items()}
-        for _ in range(min(training.steps_per_epoch for training in trainings.values())):
+        lessons = {name: training.lessons.of_epoch(epoch) for name, training in trainings.items()}
+        for _ in range(min(len(training.lessons) for training in trainings.values())):
             names = list(trainings) if len(rounds) % 2 == 0 else list(trainings)[::-1]
             rounds.append({name: _step(trainings[name], lessons[name], epoch) for name in names})
         for rest in lessons.values():
@@ -185,7 +188,7 @@ def measure(bench: Bench, method: str, num_epochs: int) -> dict[str, object]:
     sources = bench.sources(method)
     trainings = {name: bench.training(method, source) for name, source in sources.items()}
     # In the first epoch caches of every kind get warm.
-    steps_per_epoch = trainings["cached"].steps_per_epoch
+    steps_per_epoch = len(trainings["cached"].lessons)
     rounds = run_side_by_side(trainings, num_epochs + 1)[steps_per_epoch:]
     found: dict[str, object] = {
         "step_sec": {

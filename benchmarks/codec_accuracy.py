@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 from record import RESULTS, save_record
-from student_pool import train_students
 
 from featkd.cache import ArraySpec, FeatureDtype, FolderStore, feature_array, stored_arrays
 from featkd.cache.codec_error import measure_codec_error
@@ -30,6 +29,7 @@ from featkd.experiment import (
     synthesize_dataset,
     train_teacher,
 )
+from featkd.experiment.student_pool import Student, train_students
 from featkd.extract import extract
 from featkd.recipes import Recipe, load_recipe
 from featkd.types import Progress, TapSpec
@@ -210,16 +210,15 @@ def main() -> None:
             exact = exact or workspace
             represent(workspace, progress)
             methods = (METHOD, ALONE) if dtype == "float32" else (METHOD,)
-            jobs = [(method, seed) for method in methods for seed in seeds]
             top1 = train_students(
                 workspace.recipe,
-                jobs,
+                [Student(method, seed) for method in methods for seed in seeds],
                 split=workspace.recipe.data.test_split,
                 num_processes=arguments.processes,
                 progress=progress,
             )
             if ALONE in methods:
-                alone = describe([top1[ALONE, seed] for seed in seeds])
+                alone = describe([top1[Student(ALONE, seed)] for seed in seeds])
             codecs[dtype] = {
                 "arrays": {
                     array: {
@@ -228,7 +227,7 @@ def main() -> None:
                     }
                     for array in ARRAYS
                 },
-                "top1": describe([top1[METHOD, seed] for seed in seeds]),
+                "top1": describe([top1[Student(METHOD, seed)] for seed in seeds]),
             }
     save_record(
         "codec_accuracy",

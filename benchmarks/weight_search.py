@@ -1,82 +1,30 @@
-"""Choose each method's weight by the same search: five values, factor sqrt(10), validation split.
+"""Choose the weights of a recipe's distillers: five values, factor sqrt(10), validation split.
 
     python benchmarks/weight_search.py demo --methods kd,generative --seeds 0
 
 Trains one student per value and seed, measures each on the recipe's validation split (never on the
-test split), prints the table and writes it to benchmarks/results/weight_search_<recipe>.json. The
-value with the best mean wins; a tie goes to the smaller value. Interrupted, it resumes.
+test split) and writes benchmarks/results/weight_search_<recipe>.json. The value with the best mean
+wins; a tie goes to the smaller value. Interrupted, it resumes. `featkd experiment` searches the
+weights of its tables in the same way.
 """
 
 import argparse
 import json
-import statistics
 
 from record import save_record
-from student_pool import train_students
 
+from featkd.cli.experiment_stages import prepare
 from featkd.cli.progress import show_progress
-from featkd.distillers import DistillerSpec
-from featkd.experiment import Workspace, represent, synthesize_dataset, train_teacher
-from featkd.extract import extract
-from featkd.recipes import Recipe, load_recipe
-from featkd.types import Progress
+from featkd.experiment.weight_search import search_weights
+from featkd.recipes import load_recipe
+from featkd.recipes.table import RowSpec, WeightSearch
 
-GRID: dict[str, tuple[str, tuple[float, ...]]] = {
-    "kd": ("kd_weight", (0.1, 0.32, 1.0, 3.2, 10.0)),
-    "at": ("beta", (10.0, 32.0, 100.0, 320.0, 1000.0)),
-    "generative": ("attention_weight", (3.2, 10.0, 32.0, 100.0, 320.0)),
+GRID = {
+    "kd": WeightSearch(key="kd_weight", values=(0.1, 0.32, 1.0, 3.2, 10.0)),
+    "at": WeightSearch(key="beta", values=(10.0, 32.0, 100.0, 320.0, 1000.0)),
+    "generative": WeightSearch(key="attention_weight", values=(3.2, 10.0, 32.0, 100.0, 320.0)),
 }
-"""Method to the weight that is searched and its five values."""
-
-
-def with_candidates(
-    recipe: Recipe, methods: list[str]
-) -> tuple[Recipe, dict[str, dict[str, float]]]:
-    """The recipe with one distiller per candidate, and the candidates by method and name."""
-    distillers: dict[str, DistillerSpec] = dict(recipe.distillers)
-    names: dict[str, dict[str, float]] = {}
-    for method in methods:
-        key, values = GRID[method]
-        names[method] = {f"{method}_{key}_{value:g}": value for value in values}
-        for name, value in names[method].items():
-            distillers[name] = recipe.distillers[method].model_copy(update={key: value})
-    return recipe.model_copy(update={"distillers": distillers}), names
-
-
-def search(
-    recipe: Recipe,
-    methods: list[str],
-    seeds: list[int],
-    *,
-    num_processes: int,
-    progress: Progress,
-) -> dict[str, dict[str, object]]:
-    """Train and measure every candidate; teacher, cache and representation are made if missing."""
-    recipe, names = with_candidates(recipe, methods)
-    workspace = Workspace(recipe)
-    train_teacher(workspace, progress)
-    extract(workspace, progress)
-    represent(workspace, progress)
-    split = recipe.data.validation_split
-    jobs = [(name, seed) for method in methods for name in names[method] for seed in seeds]
-    measured = train_students(
-        recipe, jobs, split=split, num_processes=num_processes, progress=progress
-    )
-    report: dict[str, dict[str, object]] = {}
-    for method in methods:
-        rows = []
-        for name, value in names[method].items():
-            top1 = [measured[name, seed] for seed in seeds]
-            rows.append({"value": value, "top1": top1, "mean": statistics.mean(top1)})
-        best = max(rows, key=lambda row: (row["mean"], -row["value"]))
-        report[method] = {
-            "key": GRID[method][0],
-            "split": split,
-            "seeds": seeds,
-            "candidates": rows,
-            "chosen": best["value"],
-        }
-    return report
+"""Method to the weight that is searched."""
 
 
 def main() -> None:
@@ -95,18 +43,27 @@ def main() -> None:
             f"data.manifest={arguments.workdir}/data/manifest.csv",
         ]
     recipe = load_recipe(arguments.recipe, overrides)
+    rows = {
+        method: RowSpec(
+            label=method,
+            distiller=recipe.distillers[method],
+            baseline=None,
+            search=GRID[method],
+        )
+        for method in arguments.methods.split(",")
+    }
     with show_progress(quiet=False) as progress:
-        if recipe.synthetic is not None:
-            synthesize_dataset(recipe.synthetic, recipe.data.manifest.parent, progress)
-        report = search(
+        prepare(recipe, progress)
+        found = search_weights(
             recipe,
-            arguments.methods.split(","),
+            rows,
             [int(seed) for seed in arguments.seeds.split(",")],
             num_processes=arguments.processes,
             progress=progress,
         )
-    path = save_record(f"weight_search_{recipe.name}", {"methods": report})
-    print(json.dumps({m: r["chosen"] for m, r in report.items()}), f"-> {path}")
+    methods = {method: result.to_json() for method, result in found.items()}
+    path = save_record(f"weight_search_{recipe.name}", {"methods": methods})
+    print(json.dumps({method: result.chosen for method, result in found.items()}), f"-> {path}")
 
 
 if __name__ == "__main__":

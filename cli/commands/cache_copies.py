@@ -19,7 +19,7 @@ _destination_argument = click.argument("destination", metavar="DEST", type=any_p
 _compression_option = click.option(
     "--compression",
     type=click.Choice(["zstd", "lz4", "gzip", "none"]),
-    help="Lossless compression of the copy.  [default: zstd in zarr, gzip in hdf5]",
+    help="Lossless compression of the copy.  [default: lz4 in zarr, gzip in hdf5]",
 )
 
 
@@ -131,7 +131,13 @@ def _copy(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    from featkd.cache import FolderStore, choose_rows, copy_cache, take_inventory
+    from featkd.cache import (
+        DEFAULT_COMPRESSION,
+        FolderStore,
+        choose_rows,
+        copy_cache,
+        take_inventory,
+    )
     from featkd.cli.cache_tables import print_copy
     from featkd.cli.progress import show_progress
 
@@ -139,12 +145,11 @@ def _copy(
         chosen_backend = backend or source.backend
         every_row = videos is None and num_views is None
         rows = None if every_row else choose_rows(source, videos=videos, num_views=num_views)
-        default: _Compression = "zstd" if chosen_backend == "zarr" else "gzip"
         copy = copy_cache(
             source,
             destination,
             backend=chosen_backend,
-            compression=compression or default,
+            compression=compression or DEFAULT_COMPRESSION[chosen_backend],
             arrays=arrays,
             rows=rows,
             progress=progress,

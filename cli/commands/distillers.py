@@ -17,7 +17,7 @@ def distillers(*, as_json: bool) -> None:
 
     listed = []
     for name, entry in DISTILLERS.items():
-        needs: Requirements = entry.config().requires
+        needs: Requirements = entry.config(kind=name).requires
         listed.append(
             {
                 "name": name,

@@ -29,6 +29,7 @@ from featkd.cache.signal import (
     feature_array,
 )
 from featkd.cache.spec import (
+    DEFAULT_COMPRESSION,
     DEFAULT_PART_ROWS,
     FORMAT,
     INTEGER_DTYPES,
@@ -42,6 +43,7 @@ from featkd.cache.spec import (
 from featkd.cache.store import CacheStore, SavedModule
 
 __all__ = [
+    "DEFAULT_COMPRESSION",
     "DEFAULT_PART_ROWS",
     "FORMAT",
     "INTEGER_DTYPES",

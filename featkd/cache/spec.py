@@ -1,6 +1,7 @@
 """What a cache says about itself: its arrays, layers, commit records and header."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -33,6 +34,9 @@ Compression = Literal["zstd", "lz4", "gzip", "none"]
 Backend = Literal["zarr", "hdf5"]
 """What the arrays of a cache on disk are stored in."""
 
+DEFAULT_COMPRESSION: Final[Mapping[Backend, Compression]] = {"zarr": "lz4", "hdf5": "gzip"}
+"""lz4 is read fastest; gzip is what every reader of HDF5 knows."""
+
 # Names become folders and nodes of a Zarr hierarchy, which reserves those that begin with "__".
 _NAME = re.compile(r"(?!\.|__)[A-Za-z0-9_.\-]+")
 
@@ -60,7 +64,7 @@ class ArraySpec(Spec):
     """Shape of one row's entry; () for a scalar."""
     dtype: ArrayDtype
     """Number format."""
-    compression: Compression = "zstd"
+    compression: Compression = "lz4"
     """Of what is stored."""
 
     @field_validator("name")

@@ -1,20 +1,26 @@
-"""Which process uses tensorstore.
+"""Which process may use tensorstore.
 
 tensorstore runs threads, which do not survive a fork: a forked child that uses it after its parent
-did is aborted on the spot. This module remembers the use, so that such a child can be given
-another reader, or an error it can act on.
+did is aborted on the spot. Such a child is given an error it can act on instead.
 """
 
 import os
 
+from featkd.errors import CacheError
+
 _pids: set[int] = set()
 
 
-def tensorstore_is_usable() -> bool:
-    """Whether this process can use tensorstore: no process that it was forked from does."""
-    return _pids <= {os.getpid()}
+def claim_tensorstore() -> None:
+    """Record that this process uses tensorstore from now on.
 
-
-def note_tensorstore_use() -> None:
-    """Record that this process uses tensorstore from now on."""
-    _pids.add(os.getpid())
+    Raises:
+        CacheError: a process that it was forked from does.
+    """
+    pid = os.getpid()
+    if not _pids <= {pid}:
+        raise CacheError(
+            f"process {pid} was forked from one that writes caches, and so cannot write one; "
+            "start it by 'spawn'"
+        )
+    _pids.add(pid)

@@ -1,15 +1,13 @@
-"""Arrays of a cache as sharded Zarr v3 arrays, written and read through tensorstore.
+"""Arrays of a cache as sharded Zarr v3 arrays, written through tensorstore and read directly.
 
-A shard is a part. Chunks carry a CRC32C, without which a flipped byte would go unnoticed. zstd at
-level 1 without shuffling measured best on sparse post-ReLU maps; "lz4" is Blosc's, without
-shuffling.
+A shard is a part. Chunks carry a CRC32C, without which a flipped byte would go unnoticed. "lz4" is
+Blosc's, without shuffling, which makes sparse post-ReLU maps larger; zstd is at level 1.
 
-tensorstore is told the arrays' metadata by the cache's header and never reads ``zarr.json``; those
-files are for other readers.
+What the arrays are is said by the cache's header. featkd never reads ``zarr.json``; those files are
+for other readers.
 """
 
 import json
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,14 +15,12 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
-import tensorstore as ts
 
-from featkd.cache.chunking import rows_per_chunk
 from featkd.cache.part_layout import PartLayout
+from featkd.cache.shard_reader import ShardedArray, ShardReader
 from featkd.cache.spec import StoredArray
-from featkd.cache.tensorstore_process import note_tensorstore_use, tensorstore_is_usable
+from featkd.cache.tensorstore_process import claim_tensorstore
 from featkd.durable import make_folder, replace_file, sync_folder
-from featkd.errors import CacheError
 
 _GROUP_METADATA = b'{"zarr_format": 3, "node_type": "group", "attributes": {}}'
 _LITTLE_ENDIAN = {"name": "bytes", "configuration": {"endian": "little"}}
@@ -43,9 +39,9 @@ class ZarrFiles:
     def __init__(self, root: Path, layout: PartLayout) -> None:
         self._root = root
         self._layout = layout
-        self._pid = os.getpid()
+        self._reader = ShardReader()
         self._lock = Lock()
-        self._opened: dict[str, Any] = {}
+        self._writable: dict[str, Any] = {}
 
     def create(self, array: StoredArray) -> None:
         """Make an empty array and the groups above it."""
@@ -58,7 +54,7 @@ class ZarrFiles:
 
     def remove(self, array: StoredArray) -> None:
         """Delete the array's folder."""
-        self._opened.pop(array.name, None)
+        self.close()
         folder = self._folder(array)
         if folder.exists():
             shutil.rmtree(folder)
@@ -66,32 +62,38 @@ class ZarrFiles:
 
     def part_file(self, array: StoredArray, part: int) -> Path:
         """The shard of a part."""
-        return self._folder(array) / ".".join(["c", str(part), *("0" for _ in array.shape)])
+        return Path(self._sharded(array).shard_path(part))
 
     def write_part(self, array: StoredArray, part: int, values: np.ndarray) -> None:
         """Write a whole shard at once: appending in pieces would rewrite the file each time.
 
         Raises:
-            CacheError: this process was forked from one that reads or writes caches.
+            CacheError: this process was forked from one that writes caches.
         """
+        claim_tensorstore()
+        import tensorstore as ts  # takes time and memory, and readers do without
+
+        with self._lock:
+            if array.name not in self._writable:
+                self._writable[array.name] = ts.open(
+                    {
+                        "driver": "zarr3",
+                        "kvstore": {"driver": "file", "path": f"{self._folder(array)}/"},
+                        "metadata": self._describe(array),
+                        # A part of zeros or NaN must have a shard like any other.
+                        "store_data_equal_to_fill_value": True,
+                    },
+                    open=True,
+                    assume_metadata=True,
+                ).result()
+            writable = self._writable[array.name]
         start = self._layout.part_range(part).start
-        opened = self._open(array)
         with ts.Transaction() as transaction:
-            opened.with_transaction(transaction)[start : start + len(values)] = values
+            writable.with_transaction(transaction)[start : start + len(values)] = values
 
     def read_rows(self, array: StoredArray, rows: Sequence[int], target: np.ndarray) -> None:
-        """Decode all chunks at once and straight into the target.
-
-        tensorstore cannot be used in a child that was forked after its parent used it. Such a child
-        reads through zarr-python instead, slower by far but correct. Children that were spawned, or
-        forked before the first read, read at full speed.
-        """
-        if tensorstore_is_usable():
-            ts.array(target).write(self._open(array)[list(rows)]).result()
-            return
-        slow = self._open_slowly(array)
-        for index, row in enumerate(rows):
-            target[index : index + 1] = slow[row : row + 1]
+        """Decode several chunks at once, where possible straight into the target."""
+        self._reader.read_rows(self._sharded(array), rows, target)
 
     def metadata(self, arrays: Sequence[StoredArray]) -> Mapping[Path, bytes]:
         """Every ``zarr.json``."""
@@ -116,57 +118,24 @@ class ZarrFiles:
                 replace_file(path, content)
 
     def close(self) -> None:
-        """Forget the open arrays."""
-        self._opened.clear()
+        """Forget the open arrays and shards."""
+        self._writable.clear()
+        self._reader.close()
 
     def _folder(self, array: StoredArray) -> Path:
         return self._root / "arrays" / array.name
 
-    def _open(self, array: StoredArray) -> ts.TensorStore:
-        if not tensorstore_is_usable():
-            raise CacheError(
-                f"process {os.getpid()} was forked from one that reads or writes caches, and so "
-                "cannot write one; start it by 'spawn'"
-            )
-        note_tensorstore_use()
-        with self._lock:
-            if array.name not in self._opened:
-                self._opened[array.name] = ts.open(
-                    {
-                        "driver": "zarr3",
-                        "kvstore": {"driver": "file", "path": f"{self._folder(array)}/"},
-                        "metadata": self._describe(array),
-                        # A part of zeros or NaN must have a shard like any other.
-                        "store_data_equal_to_fill_value": True,
-                    },
-                    open=True,
-                    assume_metadata=True,
-                ).result()
-            opened: ts.TensorStore = self._opened[array.name]
-            return opened
-
-    def _open_slowly(self, array: StoredArray) -> Any:
-        if self._pid != os.getpid():
-            self._pid, self._lock, self._opened = os.getpid(), Lock(), {}
-        with self._lock:
-            if array.name not in self._opened:
-                import zarr  # slow to import, and few processes need it
-
-                for path, content in self.metadata([array]).items():
-                    if path.read_bytes() != content:
-                        raise ValueError(f"{path} does not describe the array as the cache does")
-                self._opened[array.name] = zarr.open_array(self._folder(array), mode="r")
-            return self._opened[array.name]
+    def _sharded(self, array: StoredArray) -> ShardedArray:
+        return ShardedArray.of(self._folder(array), array, self._layout.part_rows)
 
     def _describe(self, array: StoredArray) -> dict[str, object]:
-        part_rows = self._layout.part_rows
-        chunk_rows = rows_per_chunk(array.row_bytes, part_rows)
+        sharded = self._sharded(array)
         return {
             "shape": [self._layout.capacity, *array.shape],
             "data_type": array.dtype,
             "chunk_grid": {
                 "name": "regular",
-                "configuration": {"chunk_shape": [part_rows, *array.shape]},
+                "configuration": {"chunk_shape": [sharded.part_rows, *array.shape]},
             },
             # "." keeps all shards of an array in one folder.
             "chunk_key_encoding": {"name": "default", "configuration": {"separator": "."}},
@@ -175,7 +144,7 @@ class ZarrFiles:
                 {
                     "name": "sharding_indexed",
                     "configuration": {
-                        "chunk_shape": [chunk_rows, *array.shape],
+                        "chunk_shape": [sharded.chunk_rows, *array.shape],
                         "codecs": [_LITTLE_ENDIAN, *_compressor(array), {"name": "crc32c"}],
                         "index_codecs": [_LITTLE_ENDIAN, {"name": "crc32c"}],
                     },

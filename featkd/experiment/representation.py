@@ -146,6 +146,8 @@ def _write_attention(
     channels, num_steps, _, _ = _map_shape(opened, tap)
     name = attention_array(tap.layer)
     dtype, compression = workspace.recipe.extract.codec(ATTENTION_KEY)
+    if REPRESENTATION_LAYER in store.layers():  # it goes on as it was begun
+        (compression,) = {a.compression for a in store.layers()[REPRESENTATION_LAYER].arrays}
     spec = ArraySpec(name=name, shape=(channels, num_steps), dtype=dtype, compression=compression)
     store.add_layer(REPRESENTATION_LAYER, [spec], fingerprint)
     done = store.committed_parts(REPRESENTATION_LAYER)

@@ -31,24 +31,27 @@ def read(rows):
     for store in stores:
         assert np.array_equal(store.read_rows("features/a.full", rows), expected[rows])
 
-for moment in ("before", "after"):  # the parent's first read
+def write(part):
+    with FolderStore.open_for_writing(path) as writer:
+        writer.add_layer("more", [ArraySpec(name="more", shape=(), dtype="float32")], {})
+        writer.write_part("more", part, {"more": np.zeros(8, np.float32)}, {}, {})
+
+for part, moment in enumerate(("before it reads", "after it read", "after it wrote")):
     child = os.fork()
     if child == 0:
         read([9, 0, 9, 31])
         assert np.array_equal(stores[0].read_rows("logits", [5, 5]), [5, 5])
-        print("child reads, forked", moment, flush=True)
-        if moment == "after":
-            try:
-                with FolderStore.open_for_writing(path) as writer:
-                    more = ArraySpec(name="more", shape=(), dtype="float32")
-                    writer.add_layer("more", [more], {})
-                    writer.write_part("more", 0, {"more": np.zeros(8, np.float32)}, {}, {})
-            except CacheError as error:
-                print(error, flush=True)
+        try:
+            write(part)
+            print("child reads and writes, forked", moment, flush=True)
+        except CacheError as error:
+            print("child reads, forked", moment, error, flush=True)
         os._exit(0)
     _, status = os.waitpid(child, 0)
     assert status == 0, status
     read([3, 1])
+    if moment == "after it read":
+        write(3)
 """
 
 
@@ -84,13 +87,17 @@ def test_spawned_process__reads(cache):
     assert np.array_equal(found, values_of(SPECS[0])[[9, 0]])
 
 
-def test_forked_process__reads(cache, run_script, tmp_path):
+def test_forked_process__reads_and_says_when_it_cannot_write(cache, run_script, tmp_path):
     np.save(tmp_path / "expected.npy", values_of(SPECS[0]))
     result = run_script(FORKED, cache, tmp_path / "expected.npy")
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
-    assert lines[:2] == ["child reads, forked before", "child reads, forked after"]
-    assert "was forked from one that reads or writes caches" in lines[2]
+    assert lines[:2] == [
+        "child reads and writes, forked before it reads",
+        "child reads and writes, forked after it read",
+    ]
+    assert lines[2].startswith("child reads, forked after it wrote process")
+    assert "was forked from one that writes caches" in lines[2]
 
 
 def test_forked_process__has_not_its_parents_right_to_write(cache, monkeypatch):

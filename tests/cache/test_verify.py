@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from featkd.cache import ArraySpec, Backend, FolderStore
+from featkd.cache import DEFAULT_COMPRESSION, ArraySpec, Backend, FolderStore
 from featkd.cache.verify import Damage, Verification, verify
 from featkd.durable import replace_file
 from featkd.errors import CacheError
@@ -54,7 +54,7 @@ def cache(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, make_rows: MakeRows
 ) -> Path:
     path = tmp_path_factory.mktemp("verify") / "cache"
-    compression = "zstd" if request.param == "zarr" else "gzip"
+    compression = DEFAULT_COMPRESSION[request.param]
     with FolderStore.create(path, make_rows(6), part_rows=4, backend=request.param) as store:
         layers = {"teacher": SPECS, "representation": (ATTENTION,)}
         for name, specs in layers.items():

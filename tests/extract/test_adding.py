@@ -199,6 +199,17 @@ def test_remove_arrays__deletes_these_and_nothing_else(
     assert_equal(values(work), expected)
 
 
+def test_grown_cache__keeps_its_compression(work: Path, make_workspace: MakeWorkspace) -> None:
+    represent(make_workspace(work))
+    workspace = make_workspace(work, THREE_VIEWS, "extract.compression=zstd")
+    assert extract(workspace).num_computed > 0
+    assert represent(workspace)
+    with FolderStore.open(work / "cache") as store:
+        for name, layer in store.layers().items():
+            assert {array.compression for array in layer.arrays} == {"lz4"}
+            assert len(store.committed_parts(name)) == store.num_parts
+
+
 def test_copy_cache__of_a_grown_cache_is_trained_on(
     work: Path, make_workspace: MakeWorkspace
 ) -> None:
