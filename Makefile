@@ -21,8 +21,8 @@ WORKERS ?= 2
 BENCHMARKS := benchmarks/manifest_load.py benchmarks/memory_format.py \
     benchmarks/cache_open.py benchmarks/cache_write.py benchmarks/cache_read.py \
     benchmarks/extraction_overhead.py benchmarks/extraction_memory.py \
-    benchmarks/cached_training.py benchmarks/rendered_frames.py benchmarks/replay.py \
-    benchmarks/flipped_bytes.py benchmarks/killed_extraction.py
+    benchmarks/cached_training.py benchmarks/sweep.py benchmarks/rendered_frames.py \
+    benchmarks/replay.py benchmarks/flipped_bytes.py benchmarks/killed_extraction.py
 
 .PHONY: help demo test lint bench clean
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from featkd.errors import UsageError
 from featkd.evaluation import read_run, write_report
 from featkd.experiment import Workspace, evaluate_run, represent, synthesize_dataset, train_teacher
 from featkd.experiment.needs import joint_requirements
@@ -30,7 +29,7 @@ def make_tables(
         table: its specification.
         recipes: data, teacher and student.
         row_names: rows to make; none makes all.
-        seeds: of the students.
+        seeds: of the students, at least one.
         search_seeds: of the search for weights; none takes the papers' weights.
         num_processes: students that are trained at once.
         progress: shows the work.
@@ -38,8 +37,6 @@ def make_tables(
     Raises:
         FeatkdError: whatever a stage meets.
     """
-    if not seeds:
-        raise UsageError("a table is to be made with no seed; expected at least one")
     rows = choose_rows(table, row_names)
     made = []
     for recipe in recipes:

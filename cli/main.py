@@ -11,7 +11,9 @@ from featkd.cli.commands.cache import cache
 from featkd.cli.commands.compare import compare
 from featkd.cli.commands.demo import demo
 from featkd.cli.commands.distill import distill
+from featkd.cli.commands.distillers import distillers
 from featkd.cli.commands.evaluate import evaluate
+from featkd.cli.commands.experiment import experiment
 from featkd.cli.commands.extract import extract
 from featkd.cli.commands.manifest import manifest
 from featkd.cli.commands.models import models
@@ -19,6 +21,7 @@ from featkd.cli.commands.plan import plan
 from featkd.cli.commands.recipe import recipe
 from featkd.cli.commands.report import report
 from featkd.cli.commands.represent import represent
+from featkd.cli.commands.sweep import sweep
 from featkd.cli.commands.synthesize import synthesize
 from featkd.cli.commands.train import train
 from featkd.cli.failures import describe_failure
@@ -62,7 +65,7 @@ def main(*, debug: bool) -> None:
 
 
 for command in (
-    demo, recipe, synthesize, manifest, models, train, plan, extract, represent, cache, distill,
-    evaluate, compare, report,
+    demo, recipe, synthesize, manifest, models, distillers, train, plan, extract, represent, cache,
+    distill, sweep, evaluate, compare, report, experiment,
 ):  # fmt: skip
     main.add_command(command)

@@ -48,3 +48,14 @@ def recipe_options(command: Callable[P, R]) -> Callable[P, R]:
 def output_options(command: Callable[P, R]) -> Callable[P, R]:
     """``--json`` and ``--quiet``."""
     return json_option(quiet_option(command))
+
+
+def read_seeds(_context: click.Context, _option: click.Parameter, value: str) -> tuple[int, ...]:
+    """Callback of an option that takes seeds separated by commas; each counts once."""
+    try:
+        seeds = tuple(dict.fromkeys(int(seed) for seed in value.split(",")))
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r}; expected numbers such as 0,1,2") from error
+    if min(seeds) < 0:
+        raise click.BadParameter(f"{value!r}; expected seeds of at least 0")
+    return seeds

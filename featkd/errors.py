@@ -12,6 +12,7 @@
     │   └── CheckpointError        a weights file is missing, damaged or of another model
     ├── RecipeError                unknown key, wrong value, missing section
     ├── RequirementError           a distiller needs what the teacher signal does not hold
+    ├── TrainingError              a run cannot go on: a loss is not finite
     └── CacheError                 a cache is missing, damaged or in use
         ├── CacheIncompleteError   rows were asked for that are not committed
         ├── CacheLockedError       another process is writing to it
@@ -61,6 +62,10 @@ class RecipeError(FeatkdError):
 
 class RequirementError(FeatkdError):
     """A distiller needs something that the teacher signal does not hold."""
+
+
+class TrainingError(FeatkdError):
+    """A training run cannot go on."""
 
 
 class CacheError(FeatkdError):

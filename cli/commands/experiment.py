@@ -1,22 +1,10 @@
 """``featkd experiment``."""
 
+from typing import Literal
+
 import click
 
-from featkd.cli.options import example, output_options, set_option
-
-
-def _seeds(
-    _context: click.Context, _option: click.Parameter, value: str | None
-) -> tuple[int, ...] | None:
-    if value is None:
-        return None
-    try:
-        seeds = tuple(dict.fromkeys(int(seed) for seed in value.split(",") if seed))
-    except ValueError as error:
-        raise click.BadParameter(f"{value!r}; expected numbers such as 0,1,2") from error
-    if any(seed < 0 for seed in seeds):
-        raise click.BadParameter(f"{value!r}; expected seeds of at least 0")
-    return seeds
+from featkd.cli.options import example, output_options, read_seeds, set_option
 
 
 @click.command(epilog=example("featkd experiment table1 --scale mini --seeds 0,1,2"))
@@ -45,17 +33,23 @@ def _seeds(
 )
 @click.option(
     "--seeds",
-    callback=_seeds,
+    callback=read_seeds,
     default="0,1,2,3,4",
     show_default=True,
     help="Seeds of the students, separated by commas.",
 )
 @click.option(
+    "--weights",
+    type=click.Choice(["searched", "paper"]),
+    help="Each method's weight: searched on the validation split, or as its paper has it.  "
+    "[default: searched, and paper with --scale full]",
+)
+@click.option(
     "--search-seeds",
-    callback=_seeds,
-    default=None,
-    help="Seeds of the search for each method's weight on the validation split; '' takes the "
-    "papers' weights.  [default: 0, and '' with --scale full]",
+    callback=read_seeds,
+    default="0",
+    show_default=True,
+    help="Seeds of the search.",
 )
 @click.option(
     "--processes",
@@ -74,15 +68,16 @@ def experiment(
     recipe_sources: tuple[str, ...],
     row_names: tuple[str, ...],
     seeds: tuple[int, ...],
-    search_seeds: tuple[int, ...] | None,
+    weights: Literal["searched", "paper"] | None,
+    search_seeds: tuple[int, ...],
     num_processes: int,
     overrides: tuple[str, ...],
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Make one of the paper's tables: train what is missing, and set it beside the paper.
+    """Make one of the paper's tables.
 
-    Without TABLE, lists the tables. Trains teacher, cache and representation where they are
+    Without TABLE, lists them. Trains teacher, cache and representation where they are
     missing, chooses each method's weight on the validation split (the same number of values for
     every method), trains every row with every seed, and measures on the test split. Stopped, it
     goes on where it was. Writes <workdir>/<table>.json and <table>.html, with pictures, beside the
@@ -99,9 +94,8 @@ def experiment(
         list_tables(shipped_tables(), as_json=as_json)
         return
     table = load_table(table_name)
-    searched = search_seeds
-    if searched is None:
-        searched = () if scale == "full" and not recipe_sources else (0,)
+    if weights is None:
+        weights = "paper" if scale == "full" and not recipe_sources else "searched"
     recipes = [
         load_recipe(source, overrides)
         for source in recipe_sources or (table.full if scale == "full" else table.mini)
@@ -112,7 +106,7 @@ def experiment(
             recipes,
             row_names,
             seeds,
-            search_seeds=searched,
+            search_seeds=search_seeds if weights == "searched" else (),
             num_processes=num_processes,
             progress=progress,
         )

@@ -4,12 +4,16 @@ from featkd.experiment.evaluate import as_filmed, evaluate, evaluate_run, middle
 from featkd.experiment.needs import taps_to_extract
 from featkd.experiment.representation import represent
 from featkd.experiment.student import distill
+from featkd.experiment.sweep import SweptStudent, sweep
+from featkd.experiment.sweep_member import Member, vary
 from featkd.experiment.synthetic import synthesize_dataset
 from featkd.experiment.teacher import FrozenTeacher, train_teacher
 from featkd.experiment.workspace import Workspace
 
 __all__ = [
     "FrozenTeacher",
+    "Member",
+    "SweptStudent",
     "Workspace",
     "as_filmed",
     "distill",
@@ -17,7 +21,9 @@ __all__ = [
     "evaluate_run",
     "middle_frame_repeated",
     "represent",
+    "sweep",
     "synthesize_dataset",
     "taps_to_extract",
     "train_teacher",
+    "vary",
 ]

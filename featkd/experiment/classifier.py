@@ -6,24 +6,26 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from torch import Tensor
 
 from featkd.cache import Fingerprint, Mismatch
-from featkd.cache.signal import SignalRequest, SignalSource
+from featkd.cache.signal import SignalSource
 from featkd.distillers import DistillerSpec, Shapes, build_distiller
 from featkd.errors import UsageError
 from featkd.evaluation import measure_cost
 from featkd.experiment.run_folder import begin, finish, is_finished
 from featkd.experiment.workspace import Workspace
-from featkd.models import NetworkCard, VideoClassifier, preprocess, save_network
+from featkd.models import NetworkCard, VideoClassifier, save_network
 from featkd.training import (
     ClassifierTraining,
+    Lesson,
+    Lessons,
     RenderedViews,
     TrainingSpec,
     seed_everything,
     settings_digest,
+    train,
 )
-from featkd.types import Progress, TeacherSignal
+from featkd.types import Progress
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,16 @@ class ClassifierRun:
     signal: str
     samples: tuple[int, ...] | None = None
     exceptions: tuple[Mismatch, ...] = ()
+
+    @property
+    def description(self) -> str:
+        """What it is called while it goes on."""
+        return self.kind if self.kind == "teacher" else f"{self.name}, seed {self.seed}"
+
+    def order_seed(self, workspace: Workspace) -> int:
+        """Seed of the order in which clips are seen."""
+        own = self.training.batch_order == "seed"
+        return self.seed if own else workspace.recipe.seed
 
     def settings(self, workspace: Workspace) -> str:
         """Digest of everything that decides the result."""
@@ -94,42 +106,85 @@ def run_classifier(
     Raises:
         UsageError: the folder holds a run with other settings, or there are fewer clips than one
             batch needs.
-        FeatkdError: whatever training meets; see `ClassifierTraining.run`.
+        FeatkdError: whatever training meets; see `featkd.training.train`.
     """
     settings = run.settings(workspace)
     if is_finished(run.folder, settings):
         return False
-    if len(samples) < run.training.batch_size:
+    lessons = Lessons(
+        views=views,
+        source=source,
+        samples=samples,
+        row_of=row_of,
+        batch_size=run.training.batch_size,
+        teacher_size=teacher_size,
+        seed=run.order_seed(workspace),
+    )
+    training = prepare_classifier(workspace, run, lessons)
+    seconds = train(
+        training.run(run.folder, settings=settings),
+        description=run.description,
+        progress=progress,
+    )
+    finish_classifier(run, training, settings=settings, seconds=seconds)
+    return True
+
+
+def prepare_classifier(
+    workspace: Workspace, run: ClassifierRun, lessons: Lessons
+) -> ClassifierTraining:
+    """Begin a run folder and build what is trained in it, before its first step.
+
+    Raises:
+        UsageError: there are fewer clips than one batch needs.
+        ModelError: network, distiller and signal do not fit.
+        RequirementError: the signal lacks something.
+    """
+    if len(lessons) == 0:
         raise UsageError(
-            f"{len(samples)} clips of split {workspace.recipe.data.train_split!r} can be trained "
-            f"on; expected at least one batch of {run.training.batch_size}"
+            f"{len(lessons.samples)} clips of split {workspace.recipe.data.train_split!r} can be "
+            f"trained on; expected at least one batch of {run.training.batch_size}"
         )
     begin(run.folder, workspace.recipe)
     seed_everything(run.seed)
-    needs = run.distiller.requires
-    network = run.card.build(layers=needs.student_layers)
-    clips, signal = _first_lesson(run.card, views, source, samples[0], row_of, teacher_size)
-    if signal.classifier is not None and run.card.model.reused_classifier is not None:
-        network.reuse_classifier(signal.classifier)
-    shapes = _measure_shapes(network, clips, signal)
-    training = ClassifierTraining(
+    network = run.card.build(layers=run.distiller.requires.student_layers)
+    example = lessons.example()
+    classifier = example.signal.classifier
+    if classifier is not None and run.card.model.reused_classifier is not None:
+        network.reuse_classifier(classifier)
+    shapes = measure_shapes(network, run.card, example)
+    return ClassifierTraining(
         network=network,
         distiller=build_distiller(run.distiller, shapes),
-        source=source,
-        views=views,
-        samples=samples,
-        row_of=row_of,
+        lessons=lessons,
         spec=run.training,
         preprocess_spec=run.card.preprocess,
-        teacher_size=teacher_size,
         device=workspace.device,
         seed=run.seed,
     )
-    description = run.kind if run.kind == "teacher" else f"{run.name}, seed {run.seed}"
-    seconds = training.run(
-        run.folder, settings=settings, description=description, progress=progress
-    )
-    save_network(run.folder / "model.safetensors", network, run.card)
+
+
+def measure_shapes(network: VideoClassifier, card: NetworkCard, lesson: Lesson) -> Shapes:
+    """Look at one lesson from both sides; the network's state stays as it is."""
+    network.eval()
+    with torch.no_grad():
+        student = network(lesson.clips(card.preprocess, torch.device("cpu")))
+    network.train()
+    return Shapes.measure(student, lesson.signal)
+
+
+def finish_classifier(
+    run: ClassifierRun, training: ClassifierTraining, *, settings: str, seconds: float
+) -> None:
+    """Save the weights of a training that went to its end, and declare the run finished.
+
+    Args:
+        run: what was trained.
+        training: with the final weights.
+        settings: the run's digest.
+        seconds: what training took.
+    """
+    save_network(run.folder / "model.safetensors", training.network, run.card)
     cost = measure_cost(run.card.build().eval(), run.card.input_shape)
     finish(
         run.folder,
@@ -143,37 +198,9 @@ def run_classifier(
             "seconds": seconds,
             "parameters": cost.parameters,
             "gmac": cost.gmac,
-            "num_clips": len(samples),
+            "num_clips": len(training.lessons.samples),
             "distiller": run.distiller.model_dump(mode="json"),
             "signal": run.signal,
             "allowed_mismatches": [asdict(item) for item in run.exceptions],
         },
     )
-    return True
-
-
-def _first_lesson(
-    card: NetworkCard,
-    views: RenderedViews,
-    source: SignalSource,
-    sample: int,
-    row_of: Callable[[int, int], int],
-    teacher_size: int,
-) -> tuple[Tensor, TeacherSignal]:
-    """One preprocessed clip, and what the teacher says about it."""
-    rendered = dict(zip(views.sizes, views.render(sample, 0), strict=True))
-    clips = preprocess(rendered[card.preprocess.size][None], card.preprocess, torch.device("cpu"))
-    request = SignalRequest(
-        rows=(row_of(sample, 0),),
-        teacher_clips=rendered[teacher_size][None] if source.needs_clips else None,
-    )
-    return clips, source.signal(request)
-
-
-def _measure_shapes(network: VideoClassifier, clips: Tensor, signal: TeacherSignal) -> Shapes:
-    """Look at one row of both sides."""
-    network.eval()
-    with torch.no_grad():
-        student = network(clips)
-    network.train()
-    return Shapes.measure(student, signal)

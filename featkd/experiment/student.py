@@ -1,6 +1,7 @@
 """Training one student against the cache, or against the live teacher."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +15,13 @@ from featkd.experiment.needs import distiller_requirements
 from featkd.experiment.opened_cache import OpenedCache
 from featkd.experiment.teacher import FrozenTeacher
 from featkd.experiment.workspace import Workspace, read_json, write_json
-from featkd.models import LiveSignal, ModelSpec, NetworkCard, ReusedClassifierSpec
+from featkd.models import (
+    LAST_LAYER,
+    LiveSignal,
+    ModelSpec,
+    NetworkCard,
+    ReusedClassifierSpec,
+)
 from featkd.types import Progress, Silent, TapSpec
 
 Signal = Literal["cached", "live"]
@@ -35,7 +42,8 @@ def distill(
     Args:
         workspace: recipe and folders.
         name: key of the recipe's ``distillers``.
-        seed: of initialisation, order and noise; views keep the recipe's seed.
+        seed: of initialisation, order and noise; views keep the recipe's seed, and the order does
+            where the recipe's ``batch_order`` says so.
         signal: whether the teacher's answers come from the cache or from the teacher itself.
         allowed: fields of the cache's fingerprint that may differ from the recipe; recorded in the
             run's summary.
@@ -50,6 +58,7 @@ def distill(
         UsageError: the recipe has no such distiller, or a mismatch cannot be allowed.
         CacheError: the cache is missing, of another teacher or incomplete.
         RequirementError: the cache lacks something the distiller needs.
+        TrainingError: a loss is not finite.
     """
     needs = distiller_requirements(workspace.recipe, name)
     teacher = FrozenTeacher(workspace)
@@ -79,7 +88,7 @@ def student_card(workspace: Workspace, name: str, teacher: FrozenTeacher) -> Net
     Args:
         workspace: the recipe.
         name: key of the recipe's ``distillers``.
-        teacher: whose channels a projector has to give.
+        teacher: whose channels a projector has to give, and whose size it pools to.
     """
     recipe = workspace.recipe
     model = recipe.student.model
@@ -88,8 +97,11 @@ def student_card(workspace: Workspace, name: str, teacher: FrozenTeacher) -> Net
     if needs.student_attention and model.attention_head is None:
         added["attention_head"] = recipe.representation.attention_head
     if needs.student_projector is not None:
+        last_map = TapSpec(LAST_LAYER, "full")
+        _, shapes = teacher.with_taps((last_map,)).answer_shapes(recipe.views.train.num_frames)
+        channels, time, height, width = shapes[last_map.key]
         added["reused_classifier"] = ReusedClassifierSpec(
-            channels=teacher.network.backbone.out_channels, projector=needs.student_projector
+            channels=channels, size=(time, height, width), projector=needs.student_projector
         )
     model = ModelSpec.model_validate({**model.model_dump(), **added})
     return NetworkCard(
@@ -97,6 +109,32 @@ def student_card(workspace: Workspace, name: str, teacher: FrozenTeacher) -> Net
         classes=workspace.manifest.header.classes,
         num_frames=recipe.views.train.num_frames,
         preprocess=recipe.student.preprocess,
+    )
+
+
+def student_run(
+    workspace: Workspace, name: str, seed: int, opened: OpenedCache, card: NetworkCard
+) -> ClassifierRun:
+    """The run of a student that learns from the cache.
+
+    Args:
+        workspace: the recipe.
+        name: key of the recipe's ``distillers``.
+        seed: of the student.
+        opened: the cache, opened for what the distiller needs.
+        card: from `student_card`.
+    """
+    return ClassifierRun(
+        kind="student",
+        name=name,
+        seed=seed,
+        folder=workspace.student_folder(name, seed),
+        card=card,
+        training=workspace.recipe.student.training,
+        distiller=workspace.recipe.distillers[name],
+        fingerprint=opened.fingerprint,
+        signal="cached",
+        exceptions=opened.exceptions,
     )
 
 
@@ -134,18 +172,12 @@ def _train(
     label = name if signal == "cached" else f"{name}+live"
     folder = workspace.student_folder(label, seed)
     samples = _begun_with(folder, opened.samples) if committed_only else opened.samples
-    run = ClassifierRun(
-        kind="student",
+    run = replace(
+        student_run(workspace, name, seed, opened, card),
         name=label,
-        seed=seed,
         folder=folder,
-        card=card,
-        training=recipe.student.training,
-        distiller=recipe.distillers[name],
-        fingerprint=opened.fingerprint,
         signal=signal,
         samples=tuple(samples) if committed_only else None,
-        exceptions=opened.exceptions,
     )
     try:
         return run_classifier(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 
@@ -31,6 +32,15 @@ class Workspace:
         self.recipe = recipe
         self.folder = recipe.folder
         self._views: dict[object, RenderedViews] = {}
+
+    def with_students(self, recipe: Recipe) -> "Workspace":
+        """The same workspace under a recipe that differs in its students alone.
+
+        Manifest and rendered views are shared.
+        """
+        other = copy(self)
+        other.recipe = recipe
+        return other
 
     @property
     def teacher_folder(self) -> Path:

@@ -2,25 +2,35 @@
 
 from featkd.training.checkpoint import settings_digest
 from featkd.training.classifier import ClassifierTraining, TrainingSpec
+from featkd.training.lessons import Lesson, Lessons
+from featkd.training.loop import Outcome, train, train_together
 from featkd.training.optimiser import OptimiserSpec
 from featkd.training.representation import (
     RepresentationModules,
     RepresentationSpec,
     RepresentationTraining,
 )
+from featkd.training.runner import Run
 from featkd.training.seeding import seed_everything
-from featkd.training.views import FrameSource, LoadingSpec, RenderedViews
+from featkd.training.views import FrameCheck, FrameSource, LoadingSpec, RenderedViews
 
 __all__ = [
     "ClassifierTraining",
+    "FrameCheck",
     "FrameSource",
+    "Lesson",
+    "Lessons",
     "LoadingSpec",
     "OptimiserSpec",
+    "Outcome",
     "RenderedViews",
     "RepresentationModules",
     "RepresentationSpec",
     "RepresentationTraining",
+    "Run",
     "TrainingSpec",
     "seed_everything",
     "settings_digest",
+    "train",
+    "train_together",
 ]

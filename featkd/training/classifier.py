@@ -3,7 +3,7 @@
 A teacher is a student that nobody teaches: the same loop with the distiller ``none``.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -13,17 +13,13 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import Field
 
-from featkd.cache.signal import SignalRequest, SignalSource
 from featkd.distillers import Distiller, Generative, LossTerms, generative_part
-from featkd.models import PreprocessSpec, VideoClassifier, place, preprocess
+from featkd.models import PreprocessSpec, VideoClassifier, place
 from featkd.training.checkpoint import Stateful
-from featkd.training.loop import Run, Update, train
+from featkd.training.lessons import Lesson, Lessons
 from featkd.training.optimiser import Optimiser, OptimiserSpec
-from featkd.training.prefetch import prefetched
-from featkd.training.views import Batch, RenderedViews, epoch_pairs
-from featkd.types import Progress, Spec, StudentOutput, TeacherSignal
-
-_SIGNALS_AHEAD = 2
+from featkd.training.runner import Run, Update
+from featkd.types import Spec, StudentOutput, TeacherSignal
 
 
 class TrainingSpec(Spec):
@@ -41,14 +37,10 @@ class TrainingSpec(Spec):
     """Moves the student's CVAE, where the distiller has one."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Autocast of the network; losses are float32 in any case."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lesson:
-    """A batch and what the teacher says about it, still where its source put it."""
-
-    batch: Batch
-    signal: TeacherSignal
+    batch_order: Literal["seed", "recipe"] = "seed"
+    """Whose seed shuffles the clips: the run's own, or the recipe's, so that students of several
+    seeds share one pass over the data. Then the order is no part of what varies between seeds, and
+    their spread comes out smaller than it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +63,11 @@ class ClassifierTraining:
     Args:
         network: the student (or the teacher itself), moved to ``device``.
         distiller: gives the loss.
-        source: what the teacher says; may be empty for a distiller that needs nothing.
-        views: rendered at the network's size, and at the teacher's where the source needs it.
-        samples: positions in ``views.clips`` to train on.
-        row_of: cache row of (sample, view index).
-        spec: epochs, batch size, optimisers.
+        lessons: what is learned from; other networks may learn from the same ones.
+        spec: epochs, optimisers; its batch size and order are those of the lessons.
         preprocess_spec: the network's input.
-        teacher_size: pixels of the teacher's input; used where the source needs clips.
         device: where to train.
-        seed: of batch order, dropout and noise.
+        seed: of dropout and noise.
     """
 
     def __init__(
@@ -87,29 +75,20 @@ class ClassifierTraining:
         *,
         network: VideoClassifier,
         distiller: Distiller[Any],
-        source: SignalSource,
-        views: RenderedViews,
-        samples: Sequence[int],
-        row_of: Callable[[int, int], int],
+        lessons: Lessons,
         spec: TrainingSpec,
         preprocess_spec: PreprocessSpec,
-        teacher_size: int,
         device: torch.device,
         seed: int,
     ) -> None:
         self.network = place(network, device)
         self.distiller = distiller
-        self.source = source
-        self.views = views
-        self.samples = tuple(samples)
-        self.row_of = row_of
+        self.lessons = lessons
         self.spec = spec
         self.preprocess_spec = preprocess_spec
-        self.teacher_size = teacher_size
         self.device = device
         self.seed = seed
-        self.steps_per_epoch = len(self.samples) // spec.batch_size
-        schedule = {"steps_per_epoch": self.steps_per_epoch, "num_epochs": spec.num_epochs}
+        schedule = {"steps_per_epoch": len(lessons), "num_epochs": spec.num_epochs}
         distiller.modules.to(device)
         self.optimiser = Optimiser(
             spec.optimiser,
@@ -123,7 +102,7 @@ class ClassifierTraining:
         }
         self._passes: list[Update[Lesson]] = [self._student_update]
         self._generative = generative_part(distiller)
-        if self._generative is not None:
+        if self._generative is not None and self._generative.generator is not None:
             generator = self._generative.generator.to(device)
             phase = GeneratorPhase(
                 self._generative,
@@ -136,60 +115,33 @@ class ClassifierTraining:
                 else [partial(self._generator_update, phase), self._student_update]
             )
 
-    def run(self, folder: Path, *, settings: str, description: str, progress: Progress) -> float:
-        """Train to the end, resuming what was begun; returns seconds.
+    def run(self, folder: Path, *, settings: str) -> Run[Lesson]:
+        """The run of this training, to be given to `featkd.training.loop`.
 
-        Raises:
-            CheckpointError: the folder holds another run.
-            VideoError: a video cannot be decoded.
-            CacheError: the source cannot serve a row.
+        Args:
+            folder: where checkpoint and log live.
+            settings: digest of everything that decides the result.
         """
-        return train(
-            Run(
-                folder=folder,
-                settings=settings,
-                num_epochs=self.spec.num_epochs,
-                steps_per_epoch=self.steps_per_epoch,
-                batches=self.batches,
-                passes=self._passes,
-                parts=self.parts,
-                learning_rate=lambda: self.optimiser.learning_rate,
-            ),
+        return Run(
+            folder=folder,
+            settings=settings,
             seed=self.seed,
-            description=description,
-            progress=progress,
+            num_epochs=self.spec.num_epochs,
+            steps_per_epoch=len(self.lessons),
+            batches=self.lessons.of_epoch,
+            passes=self._passes,
+            parts=self.parts,
+            learning_rate=lambda: self.optimiser.learning_rate,
+            begin_pass=self._begin_pass,
         )
 
-    def batches(self, epoch: int) -> Iterator[Lesson]:
-        """The lessons of an epoch, counted from 1.
-
-        Signals that are only read come from a thread of their own, ahead of need; a teacher in the
-        loop answers when its batch is due, since it needs the processor that the network needs.
-        """
+    def _begin_pass(self) -> None:
         if self._generative is not None:
             # The loop has just seeded torch from (seed, epoch); the noise follows, for resuming.
             self._generative.noise.manual_seed(torch.initial_seed())
-        pairs = epoch_pairs(
-            self.samples, num_views=self.views.spec.num_views, epoch=epoch, seed=self.seed
-        )
-        batches = self.views.batches(pairs, batch_size=self.spec.batch_size, drop_last=True)
-        if self.source.needs_clips:
-            return (Lesson(batch, self._ask(batch)) for batch in batches)
-        ahead = prefetched(batches, self._ask, depth=_SIGNALS_AHEAD)
-        return (Lesson(batch, signal) for batch, signal in ahead)
 
-    def _ask(self, batch: Batch) -> TeacherSignal:
-        return self.source.signal(
-            SignalRequest(
-                rows=tuple(map(self.row_of, batch.samples, batch.view_indices)),
-                teacher_clips=batch.clips[self.teacher_size] if self.source.needs_clips else None,
-            )
-        )
-
-    def _student(self, batch: Batch) -> StudentOutput:
-        clips = preprocess(
-            batch.clips[self.preprocess_spec.size], self.preprocess_spec, self.device
-        )
+    def _student(self, lesson: Lesson) -> StudentOutput:
+        clips = lesson.clips(self.preprocess_spec, self.device)
         with self._autocast():
             output: StudentOutput = self.network(clips)
         return output
@@ -200,8 +152,7 @@ class ClassifierTraining:
         )
 
     def _student_update(self, lesson: Lesson, epoch: int) -> tuple[Mapping[str, float], int]:
-        student = self._student(lesson.batch)
-        return self._learn(lesson.batch, epoch, student, lesson.signal.to(self.device))
+        return self._learn(lesson, epoch, self._student(lesson))
 
     def _generator_update(
         self,
@@ -212,24 +163,24 @@ class ClassifierTraining:
         # The network is only looked at: evaluation mode keeps its running statistics still.
         self.network.eval()
         with torch.no_grad():
-            student = self._student(lesson.batch)
+            student = self._student(lesson)
         self.network.train()
-        values = phase.learn(student, lesson.signal.to(self.device))
+        values = phase.learn(student, lesson.signal_on(self.device))
         return values, len(lesson.batch.samples)
 
     def _joint_update(
         self, phase: GeneratorPhase, lesson: Lesson, epoch: int
     ) -> tuple[Mapping[str, float], int]:
-        student, signal = self._student(lesson.batch), lesson.signal.to(self.device)
-        generator_values = phase.learn(student, signal)
-        values, weight = self._learn(lesson.batch, epoch, student, signal)
+        student = self._student(lesson)
+        generator_values = phase.learn(student, lesson.signal_on(self.device))
+        values, weight = self._learn(lesson, epoch, student)
         return generator_values | values, weight
 
     def _learn(
-        self, batch: Batch, epoch: int, student: StudentOutput, signal: TeacherSignal
+        self, lesson: Lesson, epoch: int, student: StudentOutput
     ) -> tuple[dict[str, float], int]:
-        labels = batch.labels.to(self.device)
-        terms = self.distiller(student, signal, labels, epoch)
+        labels = lesson.batch.labels.to(self.device)
+        terms = self.distiller(student, lesson.signal_on(self.device), labels, epoch)
         loss = terms.total
         self.optimiser.step(loss)
         top1 = (student.logits.detach().argmax(dim=1) == labels).float().mean()

@@ -1,48 +1,31 @@
-"""The epoch loop all training shares: passes over batches, log, checkpoint, resume."""
+"""The epoch loop all training shares: batches are made once and every run learns from them."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import traceback
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic
 
-from featkd.training.checkpoint import Stateful, load_checkpoint, save_checkpoint
-from featkd.training.metric_log import Averages, MetricLog
-from featkd.training.seeding import seed_everything
+from featkd.errors import UsageError
+from featkd.training.runner import BatchT, Run, Runner
 from featkd.types import Progress
 
-BatchT = TypeVar("BatchT")
 
-Update = Callable[[BatchT, int], tuple[Mapping[str, float], int]]
-"""Trains on one batch in an epoch (from 1); returns values to average, and the batch size."""
-
-
-@dataclass(frozen=True)
-class Run(Generic[BatchT]):
-    """One training run.
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended.
 
     Attributes:
-        folder: where checkpoint and log live.
-        settings: digest of everything that decides the result.
-        num_epochs: how many epochs in all.
-        steps_per_epoch: batches of one pass.
-        batches: the batches of an epoch (from 1); called once for each pass.
-        passes: updates; every epoch runs each of them over all its batches, in order.
-        parts: what the checkpoint holds.
-        learning_rate: rate to log.
+        seconds: spent over all finished epochs, those of earlier sessions included. What several
+            runs waited for together is divided equally.
+        error: what ended it early; None where it is complete.
     """
 
-    folder: Path
-    settings: str
-    num_epochs: int
-    steps_per_epoch: int
-    batches: Callable[[int], Iterable[BatchT]]
-    passes: Sequence[Update[BatchT]]
-    parts: Mapping[str, Stateful]
-    learning_rate: Callable[[], float]
+    seconds: float
+    error: Exception | None = None
 
 
-def train(run: Run[BatchT], *, seed: int, description: str, progress: Progress) -> float:
+def train(run: Run[BatchT], *, description: str, progress: Progress) -> float:
     """Run the epochs that are not done yet.
 
     A run stopped at any moment goes on from its last finished epoch and ends with the weights an
@@ -53,42 +36,134 @@ def train(run: Run[BatchT], *, seed: int, description: str, progress: Progress) 
 
     Raises:
         CheckpointError: the folder's checkpoint is damaged or was made with other settings.
+        TrainingError: a loss is not finite.
     """
-    run.folder.mkdir(parents=True, exist_ok=True)
-    checkpoint = run.folder / "checkpoint.pt"
-    finished = load_checkpoint(checkpoint, settings=run.settings, parts=run.parts)
-    log = MetricLog(run.folder / "metrics.jsonl", finished_epochs=finished)
-    steps = run.steps_per_epoch * len(run.passes)
+    (outcome,) = train_together([run], description=description, progress=progress)
+    if outcome.error is not None:
+        raise outcome.error
+    return outcome.seconds
 
-    def work() -> Iterable[tuple[int, int, BatchT]]:
-        for epoch in range(finished + 1, run.num_epochs + 1):
-            for position in range(len(run.passes)):
-                for batch in run.batches(epoch):
-                    yield epoch, position, batch
 
+def train_together(
+    runs: Sequence[Run[BatchT]], *, description: str, progress: Progress
+) -> list[Outcome]:
+    """Run the epochs that are not done yet of several runs, one pass over the batches for all.
+
+    Each run ends with the weights it would have alone. A run that fails is taken out and the others
+    go on; where the batches themselves fail, all do. A run has as many epochs and passes as it
+    wants, and takes no part in those it has finished.
+
+    Args:
+        runs: one or more, with the same ``batches`` and ``steps_per_epoch``.
+        description: of the work, for its progress.
+        progress: shows a step for each batch, whatever the number of runs.
+
+    Returns:
+        How each run ended, in their order.
+
+    Raises:
+        UsageError: the runs see different batches.
+    """
+    if any(
+        (run.batches, run.steps_per_epoch) != (runs[0].batches, runs[0].steps_per_epoch)
+        for run in runs
+    ):
+        folders = ", ".join(str(run.folder) for run in runs)
+        raise UsageError(f"runs {folders} see different batches; expected the same for all")
+    members = [_Member(run) for run in runs]
+    able = [member for member in members if member.is_able]
+    if able:
+        _teach(able, description, progress)
+    return [member.outcome() for member in members]
+
+
+def _teach(members: Sequence["_Member[BatchT]"], description: str, progress: Progress) -> None:
+    steps_per_epoch = members[0].run.steps_per_epoch
+    num_steps = steps_per_epoch * _num_passes(members, [0] * len(members))
+    num_left = steps_per_epoch * _num_passes(members, [each.finished_epochs for each in members])
     tracked = progress.track(
-        work(),
+        _batches_wanted(members),
         description=description,
-        total=steps * run.num_epochs,
+        total=num_steps,
         unit="step",
-        done=steps * finished,
+        done=num_steps - num_left,
     )
-    averages, started, done_steps = Averages(), time.perf_counter(), 0
-    seed_everything(seed, finished + 1)
-    for epoch, position, batch in tracked:
-        values, weight = run.passes[position](batch, epoch)
-        averages.add(values, weight)
-        done_steps += 1
-        if done_steps == steps:
-            log.append(
-                {
-                    "epoch": epoch,
-                    "seconds": time.perf_counter() - started,
-                    "learning_rate": run.learning_rate(),
-                    **averages.means("train"),
-                }
-            )
-            save_checkpoint(checkpoint, epoch=epoch, settings=run.settings, parts=run.parts)
-            averages, started, done_steps = Averages(), time.perf_counter(), 0
-            seed_everything(seed, epoch + 1)
-    return log.total_seconds()
+    try:
+        asked = time.perf_counter()
+        for epoch, position, batch in tracked:
+            taking_part = [member for member in members if member.wants(epoch, position)]
+            waited = (time.perf_counter() - asked) / len(taking_part)
+            for member in taking_part:
+                member.learn(batch, epoch, waited_seconds=waited)
+            asked = time.perf_counter()
+    except Exception as error:  # noqa: BLE001 - every member keeps it; no batch comes any more
+        for member in members:
+            member.fail(error)
+
+
+class _Member(Generic[BatchT]):
+    """A run among others: what it raises is kept and ends it alone."""
+
+    def __init__(self, run: Run[BatchT]) -> None:
+        self.run = run
+        self._runner: Runner[BatchT] | None = None
+        self._error: Exception | None = None
+        try:
+            self._runner = Runner(run)
+        except Exception as error:  # noqa: BLE001 - kept for the outcome
+            self.fail(error)
+
+    @property
+    def is_able(self) -> bool:
+        """Whether nothing has ended it early."""
+        return self._error is None
+
+    @property
+    def finished_epochs(self) -> int:
+        return self._runner.finished_epochs if self._runner is not None else 0
+
+    def wants(self, epoch: int, position: int) -> bool:
+        """Whether it still has to learn from the batches of a pass."""
+        return (
+            self.is_able
+            and self.finished_epochs < epoch <= self.run.num_epochs
+            and position < len(self.run.passes)
+        )
+
+    def learn(self, batch: BatchT, epoch: int, *, waited_seconds: float) -> None:
+        assert self._runner is not None  # noqa: S101 - else it wants nothing
+        try:
+            self._runner.learn(batch, epoch, waited_seconds=waited_seconds)
+        except Exception as error:  # noqa: BLE001 - kept for the outcome
+            self.fail(error)
+
+    def fail(self, error: Exception) -> None:
+        if self.is_able and self.finished_epochs < self.run.num_epochs:
+            # Its frames hold the activations of the step that failed.
+            traceback.clear_frames(error.__traceback__)
+            self._error = error
+
+    def outcome(self) -> Outcome:
+        seconds = self._runner.total_seconds() if self._runner is not None else 0.0
+        return Outcome(seconds, self._error)
+
+
+def _num_passes(members: Sequence[_Member[BatchT]], finished_epochs: Sequence[int]) -> int:
+    """Passes over the batches that are left after so many epochs of each member."""
+    passes: dict[int, int] = {}
+    for member, finished in zip(members, finished_epochs, strict=True):
+        for epoch in range(finished + 1, member.run.num_epochs + 1):
+            passes[epoch] = max(passes.get(epoch, 0), len(member.run.passes))
+    return sum(passes.values())
+
+
+def _batches_wanted(members: Sequence[_Member[BatchT]]) -> Iterator[tuple[int, int, BatchT]]:
+    """Epoch, position of the pass and batch, as long as some member wants it."""
+    for epoch in range(1, max(member.run.num_epochs for member in members) + 1):
+        for position in range(max(len(member.run.passes) for member in members)):
+            if not any(member.wants(epoch, position) for member in members):
+                continue
+            for batch in members[0].run.batches(epoch):
+                yield epoch, position, batch
+                if not any(member.wants(epoch, position) for member in members):
+                    break

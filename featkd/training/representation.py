@@ -21,9 +21,10 @@ from featkd.models import LAST_LAYER
 from featkd.models.i3d import LogitsHead
 from featkd.representation import CVAE, attended_feature, cross_entropy, cvae_loss
 from featkd.representation.attention import PaperAttentionHead, ReleasedAttentionHead
-from featkd.training.loop import Run, train
+from featkd.training.loop import train
 from featkd.training.optimiser import Optimiser, OptimiserSpec
 from featkd.training.prefetch import prefetched
+from featkd.training.runner import Run
 from featkd.training.views import epoch_pairs
 from featkd.types import Progress, Spec, TapSpec
 
@@ -139,11 +140,13 @@ class RepresentationTraining:
         Raises:
             CheckpointError: the folder holds another run.
             CacheError: a row is missing.
+            TrainingError: a loss is not finite.
         """
         return train(
             Run(
                 folder=folder,
                 settings=settings,
+                seed=self.seed,
                 num_epochs=self.spec.num_epochs,
                 steps_per_epoch=self.steps_per_epoch,
                 batches=self._batches,
@@ -155,7 +158,6 @@ class RepresentationTraining:
                 },
                 learning_rate=lambda: self._optimiser.learning_rate,
             ),
-            seed=self.seed,
             description="representation",
             progress=progress,
         )

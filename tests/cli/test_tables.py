@@ -64,7 +64,7 @@ def test_experiment__lists_tables(featkd: Featkd) -> None:
         (("table1", "--row", "nobody"), 1, "has no row nobody"),
         (("table1", "--seeds", "a"), 2, "expected numbers such as 0,1,2"),
         (("table1", "--seeds", "-1"), 2, "at least 0"),
-        (("table1", "--seeds", ""), 1, "with no seed"),
+        (("table1", "--seeds", ""), 2, "expected numbers"),
     ],
 )
 def test_experiment__wrong(

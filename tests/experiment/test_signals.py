@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from featkd.cache import FolderStore
-from featkd.distillers import Shapes, build_distiller
+from featkd.distillers import build_distiller
 from featkd.experiment import FrozenTeacher, Workspace, represent, train_teacher
-from featkd.experiment.classifier import _first_lesson, _measure_shapes
+from featkd.experiment.classifier import measure_shapes
 from featkd.experiment.needs import distiller_requirements
 from featkd.experiment.opened_cache import OpenedCache
 from featkd.experiment.student import _live, student_card
 from featkd.extract import extract
-from featkd.training import ClassifierTraining, seed_everything
+from featkd.training import ClassifierTraining, Lessons, seed_everything
 
 MakeWorkspace = Callable[..., Workspace]
 NUM_STEPS = 20
@@ -52,30 +52,32 @@ def losses(workspace: Workspace, name: str, signal: str) -> list[dict[str, float
         card = student_card(workspace, name, teacher)
         network = card.build(layers=needs.student_layers)
         views = workspace.rendered("train", workspace.recipe.views.train, (64,))
-        first = _first_lesson(card, views, source, 0, opened.row_of, 64)
-        shapes = _measure_shapes(network, *first)
-        assert isinstance(shapes, Shapes)
-        training = ClassifierTraining(
-            network=network,
-            distiller=build_distiller(workspace.recipe.distillers[name], shapes),
-            source=source,
+        lessons = Lessons(
             views=views,
+            source=source,
             samples=opened.samples,
             row_of=opened.row_of,
-            spec=workspace.recipe.student.training,
-            preprocess_spec=card.preprocess,
+            batch_size=workspace.recipe.student.training.batch_size,
             teacher_size=64,
-            device=torch.device("cpu"),
             seed=3,
         )
+        shapes = measure_shapes(network, card, lessons.example())
+        run = ClassifierTraining(
+            network=network,
+            distiller=build_distiller(workspace.recipe.distillers[name], shapes),
+            lessons=lessons,
+            spec=workspace.recipe.student.training,
+            preprocess_spec=card.preprocess,
+            device=torch.device("cpu"),
+            seed=3,
+        ).run(workspace.folder, settings="")
         values: list[dict[str, float]] = []
         epoch = 0
         while len(values) < NUM_STEPS:
             epoch += 1
             seed_everything(3, epoch)
-            values.extend(
-                dict(training._passes[0](batch, epoch)[0]) for batch in training.batches(epoch)
-            )
+            run.begin_pass()
+            values.extend(dict(run.passes[0](lesson, epoch)[0]) for lesson in run.batches(epoch))
         return values[:NUM_STEPS]
 
 

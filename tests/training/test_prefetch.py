@@ -9,7 +9,7 @@ from featkd.cache.signal import SignalRequest
 from featkd.distillers import DistillerSpec, GenerativeConfig, KDConfig, Shapes, build_distiller
 from featkd.experiment import Workspace
 from featkd.models import NetworkCard, preprocess
-from featkd.training import ClassifierTraining, seed_everything
+from featkd.training import ClassifierTraining, Lessons, seed_everything, train
 from featkd.training.prefetch import prefetched
 from featkd.types import Silent, TeacherSignal
 
@@ -140,17 +140,21 @@ def trained(
     training = ClassifierTraining(
         network=network.train(),
         distiller=build_distiller(config, shapes),
-        source=source,
-        views=views,
-        samples=range(len(views.clips)),
-        row_of=lambda sample, view_index: 2 * sample + view_index,
+        lessons=Lessons(
+            views=views,
+            source=source,
+            samples=range(len(views.clips)),
+            row_of=lambda sample, view_index: 2 * sample + view_index,
+            batch_size=section.training.batch_size,
+            teacher_size=32,
+            seed=1,
+        ),
         spec=section.training,
         preprocess_spec=card.preprocess,
-        teacher_size=32,
         device=CPU,
         seed=1,
     )
-    training.run(folder, settings="", description="", progress=Silent())
+    train(training.run(folder, settings=""), description="", progress=Silent())
     return network.state_dict()
 
 

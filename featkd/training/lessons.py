@@ -1,0 +1,119 @@
+"""Lessons: batches of views with what the teacher says about them, for every network alike."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from featkd.cache.signal import SignalRequest, SignalSource
+from featkd.models import PreprocessSpec, preprocess
+from featkd.training.prefetch import prefetched
+from featkd.training.views import Batch, RenderedViews, epoch_pairs
+from featkd.types import TeacherSignal
+
+_SIGNALS_AHEAD = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """A batch and what the teacher says about it, still where its source put it.
+
+    Several networks may learn from one lesson: what they need of it is made once. Nobody may write
+    into its tensors.
+    """
+
+    batch: Batch
+    signal: TeacherSignal
+    _clips: dict[tuple[PreprocessSpec, torch.device], Tensor] = field(
+        default_factory=dict, init=False, repr=False
+    )
+    _signals: dict[torch.device, TeacherSignal] = field(
+        default_factory=dict, init=False, repr=False
+    )
+
+    def clips(
+        self, spec: PreprocessSpec, device: torch.device
+    ) -> Float[Tensor, "batch 3 time height width"]:
+        """The clips as a network takes them, on its device."""
+        key = spec, device
+        if key not in self._clips:
+            self._clips[key] = preprocess(self.batch.clips[spec.size], spec, device)
+        return self._clips[key]
+
+    def signal_on(self, device: torch.device) -> TeacherSignal:
+        """The signal with its tensors on a device."""
+        if device not in self._signals:
+            self._signals[device] = self.signal.to(device)
+        return self._signals[device]
+
+
+class Lessons:
+    """The lessons of a training, epoch by epoch.
+
+    Args:
+        views: rendered at the size of every network, and at the teacher's where the source needs
+            it.
+        source: what the teacher says; may be empty for a distiller that needs nothing.
+        samples: positions in ``views.clips`` to train on.
+        row_of: cache row of (sample, view index).
+        batch_size: clips a lesson; an incomplete last one is left out.
+        teacher_size: pixels of the teacher's input; used where the source needs clips.
+        seed: of the order.
+    """
+
+    def __init__(
+        self,
+        *,
+        views: RenderedViews,
+        source: SignalSource,
+        samples: Sequence[int],
+        row_of: Callable[[int, int], int],
+        batch_size: int,
+        teacher_size: int,
+        seed: int,
+    ) -> None:
+        self.views = views
+        self.source = source
+        self.samples = tuple(samples)
+        self.row_of = row_of
+        self.batch_size = batch_size
+        self.teacher_size = teacher_size
+        self.seed = seed
+
+    def __len__(self) -> int:
+        """Lessons an epoch."""
+        return len(self.samples) // self.batch_size
+
+    def of_epoch(self, epoch: int) -> Iterator[Lesson]:
+        """The lessons of an epoch, counted from 1.
+
+        Signals that are only read come from a thread of their own, ahead of need; a teacher in the
+        loop answers when its batch is due, since it needs the processor that the network needs.
+
+        Raises:
+            VideoError: a video cannot be decoded.
+            CacheError: the source cannot serve a row, or the views refuse one.
+        """
+        pairs = epoch_pairs(
+            self.samples, num_views=self.views.spec.num_views, epoch=epoch, seed=self.seed
+        )
+        batches = self.views.batches(pairs, batch_size=self.batch_size, drop_last=True)
+        if self.source.needs_clips:
+            return (Lesson(batch, self._ask(batch)) for batch in batches)
+        ahead = prefetched(batches, self._ask, depth=_SIGNALS_AHEAD)
+        return (Lesson(batch, signal) for batch, signal in ahead)
+
+    def example(self) -> Lesson:
+        """A lesson of one clip, to look at shapes; raises as `of_epoch`."""
+        (batch,) = self.views.batches([(self.samples[0], 0)], batch_size=1, drop_last=False)
+        return Lesson(batch, self._ask(batch))
+
+    def _ask(self, batch: Batch) -> TeacherSignal:
+        return self.source.signal(
+            SignalRequest(
+                rows=tuple(map(self.row_of, batch.samples, batch.view_indices)),
+                teacher_clips=batch.clips[self.teacher_size] if self.source.needs_clips else None,
+            )
+        )
