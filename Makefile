@@ -21,7 +21,8 @@ WORKERS ?= 2
 BENCHMARKS := benchmarks/manifest_load.py benchmarks/memory_format.py \
     benchmarks/cache_open.py benchmarks/cache_write.py benchmarks/cache_read.py \
     benchmarks/extraction_overhead.py benchmarks/extraction_memory.py \
-    benchmarks/cached_training.py benchmarks/sweep.py benchmarks/rendered_frames.py \
+    benchmarks/cached_training.py benchmarks/distiller_cost.py benchmarks/sweep.py \
+    benchmarks/rendered_frames.py \
     benchmarks/replay.py benchmarks/flipped_bytes.py benchmarks/killed_extraction.py
 
 .PHONY: help demo test lint bench clean
@@ -47,7 +48,7 @@ lint: $(VENV)/.dev ## Check style, types and the order of imports
 	@cd build/typecheck && ../../$(BIN)/lint-imports --config ../../pyproject.toml \
 	    --cache-dir ../../.import_linter_cache
 
-bench: $(VENV)/.runtime ## Measure speed and safety, about two hours; results go to benchmarks/results
+bench: $(VENV)/.runtime ## Measure speed and safety, about two and a half hours; results go to benchmarks/results
 	@for script in $(BENCHMARKS); do $(BIN)/python $$script; done
 
 clean: ## Remove what make made: .venv, build and caches; never runs/

@@ -203,14 +203,12 @@ def open_litdata(folder: Path) -> Read:
 
 FORMATS = {
     "memmap": Format(write_memmap, open_memmap, "memmap"),
-    "zarr-python, row by row": Format(
-        write_featkd("zarr", "zstd"), open_zarr_python, "zarr_zstd", "zarr"
-    ),
-    "featkd zarr zstd": Format(write_featkd("zarr", "zstd"), open_featkd, "zarr_zstd"),
-    "tensorstore": Format(write_featkd("zarr", "zstd"), open_tensorstore, "zarr_zstd"),
     "featkd zarr lz4": Format(write_featkd("zarr", "lz4"), open_featkd, "zarr_lz4"),
     "tensorstore lz4": Format(write_featkd("zarr", "lz4"), open_tensorstore, "zarr_lz4"),
     "zarr-python lz4": Format(write_featkd("zarr", "lz4"), open_zarr_python, "zarr_lz4", "zarr"),
+    "featkd zarr zstd": Format(write_featkd("zarr", "zstd"), open_featkd, "zarr_zstd"),
+    "tensorstore zstd": Format(write_featkd("zarr", "zstd"), open_tensorstore, "zarr_zstd"),
+    "zarr-python zstd": Format(write_featkd("zarr", "zstd"), open_zarr_python, "zarr_zstd", "zarr"),
     "featkd zarr none": Format(write_featkd("zarr", "none"), open_featkd, "zarr_none"),
     "featkd hdf5 gzip": Format(write_featkd("hdf5", "gzip"), open_featkd, "hdf5_gzip"),
     "featkd hdf5 zstd": Format(

@@ -29,7 +29,8 @@ from feature_maps import MADE_OF, MAPS, REPOSITORY, ROW_SHAPES, describe, signal
 from own_process import in_own_process
 
 BATCH_ROWS = 16
-REFERENCES = ("tensorstore", "zarr-python, row by row", "memmap")
+PEERS_OF_ARRAY = ("tensorstore", "zarr-python")
+"""Other readers of the very arrays that featkd stores; zarr-python reads row by row."""
 PEERS = ("zarr", "h5py", "hdf5plugin", "safetensors", "webdataset", "litdata")
 
 
@@ -164,9 +165,10 @@ def tabulate(kind: str, measured: dict[str, dict[str, list[Rate]]], kb: dict[str
         f"MB/s of decoded {kind} maps with one and two threads, and ratios of them",
         "",
         "| reader | kB/row | warm 1 | warm 2 | cold 1 | cold 2 | CPU ms/row |"
-        + "".join(f" warm 1 / {name} |" for name in REFERENCES)
+        + "".join(f" warm 1 / {name}, same array |" for name in PEERS_OF_ARRAY)
+        + " warm 1 / memmap |"
         + " cold 1 / memmap | cold 2 / memmap |",
-        "|---|" + "---|" * (8 + len(REFERENCES)),
+        "|---|" + "---|" * (9 + len(PEERS_OF_ARRAY)),
     ]
     for name, rates in measured.items():
         cells = [f"{kb[name]:.0f}"]
@@ -174,7 +176,12 @@ def tabulate(kind: str, measured: dict[str, dict[str, list[Rate]]], kb: dict[str
             values = [rate.mb_per_sec for rate in rates.get(case, ())]
             cells.append(f"{median(values):.0f}" if values else "")
         cells.append(f"{median(rate.cpu_ms_per_row for rate in rates['warm 1']):.2f}")
-        cells += [ratio(rates, measured[other], "warm 1") for other in REFERENCES]
+        peers = [name.replace("featkd zarr", peer) for peer in PEERS_OF_ARRAY]
+        cells += [
+            ratio(rates, measured[peer], "warm 1") if peer != name and peer in measured else ""
+            for peer in peers
+        ]
+        cells.append(ratio(rates, measured["memmap"], "warm 1"))
         cells += [ratio(rates, measured["memmap"], case) for case in ("cold 1", "cold 2")]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
@@ -201,13 +208,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement, at most")
     parser.add_argument("--data", default="synthetic,real")
-    parser.add_argument("--readers", help="some of them, besides the references; default: all")
+    parser.add_argument("--readers", help="some of them, besides the memory map; default: all")
     parser.add_argument("--all-arrays", action="store_true")
     parser.add_argument("--workdir", type=Path, default=REPOSITORY / "runs" / "cache_bench")
     arguments = parser.parse_args()
     from record import RESULTS, save_record  # slow to import, and children do not need it
 
-    wanted = arguments.readers.split(",") + list(REFERENCES) if arguments.readers else FORMATS
+    wanted = [*arguments.readers.split(","), "memmap"] if arguments.readers else FORMATS
     readers = [
         name for name in FORMATS if name in wanted and importlib.util.find_spec(FORMATS[name].needs)
     ]
