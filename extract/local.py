@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 
 from featkd.cache import (
+    TRAJECTORY_ARRAY,
     CodecError,
     Fingerprint,
     FolderStore,
@@ -16,15 +17,16 @@ from featkd.cache import (
     take_inventory,
 )
 from featkd.errors import UsageError
-from featkd.experiment.arrays import is_teacher_layer
+from featkd.experiment.arrays import TRAJECTORY_LAYER, is_extracted_layer, is_teacher_layer
 from featkd.experiment.fingerprint import teacher_fingerprint
 from featkd.experiment.frozen_modules import CLASSIFIER_MODULE, save_classifier
-from featkd.experiment.needs import taps_to_extract
+from featkd.experiment.needs import joint_requirements, taps_to_extract
 from featkd.experiment.teacher import FrozenTeacher
 from featkd.experiment.workspace import Workspace, row_table, save_recipe
 from featkd.extract.assemble import make_pipeline
 from featkd.extract.job import held_taps, plan_jobs, require_formats, wanted_arrays
 from featkd.extract.space import require_space
+from featkd.extract.trajectory import load_trajectory, trajectory_job, write_trajectory
 from featkd.types import Progress, Silent
 
 
@@ -34,7 +36,7 @@ class ExtractSummary:
 
     Attributes:
         num_rows: rows of the cache.
-        num_computed: rows this call computed; a row counts for each layer.
+        num_computed: rows this call computed or copied; a row counts for each layer.
         num_failed: rows without data, of all.
         failed_videos: reason by video.
         seconds: by stage of this call; ``wall`` is the whole of it.
@@ -63,10 +65,11 @@ def extract(workspace: Workspace, progress: Progress | None = None) -> ExtractSu
 
     A part that is committed is not computed again. Where the recipe asks for more taps than the
     cache has, these are written as a further layer; where it asks for more views, their rows are
-    added to every layer.
+    added to every layer. Where it replays the teacher's training, the logits of that are copied.
 
     Raises:
         CheckpointError: the teacher is missing or damaged.
+        RequirementError: its training left no logits, or had other settings than the recipe.
         FingerprintError: the cache holds another teacher's features, or a video changed.
         CacheLockedError: another process writes to it.
         StorageFullError: what is missing does not fit on the disk, or the disk became full;
@@ -86,6 +89,7 @@ def extract(workspace: Workspace, progress: Progress | None = None) -> ExtractSu
             taps = tuple(sorted({*taps, *held_taps(store)}))
             if _is_complete(store, workspace):
                 return _summarise(store, 0, {}, started)
+    trajectory = load_trajectory(workspace) if joint_requirements(recipe).trajectory else None
     teachers = [
         frozen.with_taps(taps, device=device) for device in devices_of(recipe.extract.devices)
     ]
@@ -94,7 +98,8 @@ def extract(workspace: Workspace, progress: Progress | None = None) -> ExtractSu
             save_classifier(store, frozen.network.backbone.logits.linear())
         _add_views(store, workspace)
         jobs = plan_jobs(store, recipe, teachers[0])
-        require_space(workspace, store, jobs, teachers[:1])
+        copied = [] if trajectory is None else [trajectory_job(workspace, store)]
+        require_space(workspace, store, [*jobs, *copied], teachers[:1])
         save_recipe(workspace.cache_path, recipe)
         num_computed = 0
         seconds: dict[str, float] = {}
@@ -103,6 +108,10 @@ def extract(workspace: Workspace, progress: Progress | None = None) -> ExtractSu
             pipeline = make_pipeline(workspace, store, job, teachers)
             num_computed += pipeline.run(progress or Silent())
             seconds = {name: seconds.get(name, 0.0) + s for name, s in pipeline.seconds.items()}
+        if trajectory is not None:
+            num_computed += write_trajectory(
+                workspace, store, trajectory, fingerprint, progress or Silent()
+            )
         return _summarise(store, num_computed, seconds, started)
 
 
@@ -134,12 +143,16 @@ def require_same_teacher(store: FolderStore, fingerprint: Fingerprint) -> None:
 
 def _is_complete(store: FolderStore, workspace: Workspace) -> bool:
     recipe = workspace.recipe
+    wanted = {*wanted_arrays(recipe, taps_to_extract(recipe))}
     layers = {n: layer for n, layer in store.layers().items() if is_teacher_layer(n)}
+    if joint_requirements(recipe).trajectory:
+        wanted.add(TRAJECTORY_ARRAY)
+        layers |= {n: layer for n, layer in store.layers().items() if n == TRAJECTORY_LAYER}
     held = {array.name for layer in layers.values() for array in layer.arrays}
     num_views = int(store.row_columns(["view_index"])["view_index"].max()) + 1
     return (
         CLASSIFIER_MODULE in store.module_names()
-        and held >= set(wanted_arrays(recipe, taps_to_extract(recipe)))
+        and held >= wanted
         and num_views >= recipe.views.train.num_views
         and all(len(store.committed_parts(name)) == store.num_parts for name in layers)
     )
@@ -174,12 +187,12 @@ def _rows(workspace: Workspace, views: range) -> pd.DataFrame:
 def _summarise(
     store: FolderStore, num_computed: int, seconds: dict[str, float], started: float
 ) -> ExtractSummary:
-    layers = {name: layer for name, layer in store.layers().items() if is_teacher_layer(name)}
+    layers = [name for name in store.layers() if is_extracted_layer(name)]
     failures: dict[int, str] = {}
     for name in layers:
         failures = store.failures(name) | failures
     table = store.row_columns(["row", "video_id"]).set_index("row")["video_id"]
-    inventory = [item for item in take_inventory(store) if is_teacher_layer(item.layer)]
+    inventory = [item for item in take_inventory(store) if is_extracted_layer(item.layer)]
     return ExtractSummary(
         num_rows=store.num_rows,
         num_computed=num_computed,

@@ -11,7 +11,7 @@ from featkd.cache import ArraySpec, CodecError, FolderStore, raw_row_bytes
 from featkd.errors import UsageError
 from featkd.experiment.arrays import TEACHER_LAYER, is_teacher_layer
 from featkd.experiment.fingerprint import teacher_fingerprint
-from featkd.experiment.needs import taps_to_extract
+from featkd.experiment.needs import joint_requirements, taps_to_extract
 from featkd.experiment.teacher import FrozenTeacher
 from featkd.experiment.workspace import Workspace
 from featkd.extract.job import (
@@ -23,6 +23,7 @@ from featkd.extract.job import (
 )
 from featkd.extract.local import devices_of, require_same_teacher
 from featkd.extract.space import free_bytes, rows_missing
+from featkd.extract.trajectory import trajectory_job
 from featkd.extract.trial import Trial, run_trial
 from featkd.models import Teacher
 
@@ -38,8 +39,8 @@ class PlannedArray:
         spec: the array.
         num_rows_missing: rows that are still to be written.
         raw_row_bytes: bytes of a row before compression.
-        row_bytes: stored bytes of a row, as measured.
-        codec_error: what its number format does to values; None for integers.
+        row_bytes: stored bytes of a row, as measured; of what is copied, before compression.
+        codec_error: what its number format does to values; None for integers and what is copied.
     """
 
     spec: ArraySpec
@@ -133,11 +134,14 @@ def plan(workspace: Workspace, *, num_rows: int = 16) -> Plan:
             require_formats(store, recipe)
             teacher = frozen.with_taps(sorted(taps | {*held_taps(store)}), device=devices[0])
             work, total_rows = _work_left(workspace, store, teacher)
+            copied = trajectory_job(workspace, store)
+            copied_rows = rows_missing(store, copied)
         whole = LayerJob(TEACHER_LAYER, tuple(describe_arrays(recipe, teacher)))
     else:
         teacher = frozen.with_taps(sorted(taps), device=devices[0])
         whole = LayerJob(TEACHER_LAYER, tuple(describe_arrays(recipe, teacher)))
         work, total_rows = [(whole, fresh_rows)], fresh_rows
+        copied, copied_rows = trajectory_job(workspace, None), fresh_rows
     trial = run_trial(workspace, whole, [teacher], num_rows=num_rows)
     if trial.num_failed == trial.num_rows:
         raise UsageError(
@@ -147,17 +151,22 @@ def plan(workspace: Workspace, *, num_rows: int = 16) -> Plan:
     missing = {name: rows for job, rows in work for name in job.array_names}
     pace = _Pace(workspace, trial, whole, teacher.device, len(devices))
     by_layer = [pace.seconds(job, rows) for job, rows in work]
+    arrays = [
+        PlannedArray(
+            spec,
+            missing[spec.name],
+            raw_row_bytes(spec),
+            trial.array_bytes[spec.name],
+            trial.codec_errors.get(spec.name),
+        )
+        for spec in whole.arrays
+    ]
+    if joint_requirements(recipe).trajectory:  # is copied: it takes room, and next to no time
+        (spec,) = copied.arrays
+        num_bytes = raw_row_bytes(spec)
+        arrays.append(PlannedArray(spec, copied_rows, num_bytes, float(num_bytes), None))
     return Plan(
-        arrays=tuple(
-            PlannedArray(
-                spec,
-                missing[spec.name],
-                raw_row_bytes(spec),
-                trial.array_bytes[spec.name],
-                trial.codec_errors.get(spec.name),
-            )
-            for spec in whole.arrays
-        ),
+        arrays=tuple(arrays),
         num_rows=total_rows,
         num_rows_missing=sum(rows for _, rows in work),
         seconds={stage: sum(layer[stage] for layer in by_layer) for stage in by_layer[0]},

@@ -5,9 +5,15 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from featkd.cache import FolderStore, LayerSpec, attention_array, stored_arrays
+from featkd.cache import (
+    TRAJECTORY_ARRAY,
+    FolderStore,
+    LayerSpec,
+    attention_array,
+    stored_arrays,
+)
 from featkd.durable import sync_folder
-from featkd.experiment.arrays import REPRESENTATION_LAYER, is_teacher_layer
+from featkd.experiment.arrays import REPRESENTATION_LAYER, is_extracted_layer
 from featkd.experiment.needs import joint_requirements, taps_to_extract
 from featkd.experiment.workspace import Workspace
 from featkd.extract.job import wanted_arrays
@@ -38,6 +44,8 @@ def needed_arrays(recipe: Recipe) -> set[str]:
     }
     if needs.modules:
         names.add(attention_array(recipe.representation.layer))
+    if needs.trajectory:
+        names.add(TRAJECTORY_ARRAY)
     return names
 
 
@@ -61,7 +69,7 @@ def prune(workspace: Workspace, *, dry_run: bool = False) -> Pruning:
         doomed = [
             array.name
             for name, layer in layers.items()
-            if is_teacher_layer(name) or name == REPRESENTATION_LAYER
+            if is_extracted_layer(name) or name == REPRESENTATION_LAYER
             for array in layer.arrays
             if array.name not in needed
         ]

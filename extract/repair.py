@@ -11,16 +11,24 @@ from featkd.cache.row_table import encode_row_table
 from featkd.cache.verify import Damage, verify
 from featkd.cache.write_errors import writing_to
 from featkd.cache.writer_lock import WriterLock
-from featkd.errors import CacheError
-from featkd.experiment.arrays import FRAMES_CRC_ARRAY, REPRESENTATION_LAYER, is_teacher_layer
+from featkd.errors import CacheError, RequirementError
+from featkd.experiment.arrays import (
+    FRAMES_CRC_ARRAY,
+    REPRESENTATION_LAYER,
+    TRAJECTORY_LAYER,
+    is_extracted_layer,
+    is_teacher_layer,
+)
 from featkd.experiment.fingerprint import teacher_fingerprint
 from featkd.experiment.frozen_modules import CLASSIFIER_MODULE, save_classifier
+from featkd.experiment.needs import joint_requirements
 from featkd.experiment.representation import represent
 from featkd.experiment.row_index import RowIndex
 from featkd.experiment.teacher import FrozenTeacher
 from featkd.experiment.workspace import Workspace, row_table
 from featkd.extract.local import extract, require_same_teacher
 from featkd.extract.rendering import RowRenderer
+from featkd.extract.trajectory import load_trajectory
 from featkd.types import Progress, Silent
 
 Parts = dict[str, list[int]]
@@ -100,7 +108,7 @@ def repair(
             for part in parts:
                 store.retract_part(layer, part)
         layout = store.layout
-    if any(map(is_teacher_layer, retracted)):
+    if any(map(is_extracted_layer, retracted)):
         extract(workspace, shown)
     if REPRESENTATION_LAYER in retracted or broken:
         represent(workspace, shown)
@@ -187,6 +195,10 @@ def _choose_parts(
     for layer in store.layers():
         if layer == REPRESENTATION_LAYER:  # is computed from the teacher's layers, not from videos
             chosen[layer] = set(damaged.get(layer, ()))
+        elif layer == TRAJECTORY_LAYER:
+            parts = damaged.get(layer, ())
+            if parts and _is_recorded(workspace, store, progress):
+                chosen[layer] = set(parts)
         elif is_teacher_layer(layer):
             wanted = {part for part in damaged.get(layer, ()) if _is_redoable(
                 store, layer, part, look, progress)}  # fmt: skip
@@ -207,6 +219,21 @@ def _choose_parts(
             part for part in retried & recorded if store.commit(REPRESENTATION_LAYER, part).failures
         }
     return {layer: sorted(parts) for layer, parts in chosen.items() if parts}
+
+
+def _is_recorded(workspace: Workspace, store: FolderStore, progress: Progress) -> bool:
+    """Whether extraction would copy the trajectory again, from the file it was copied from."""
+    reason = "the recipe has no distiller that replays it"
+    if joint_requirements(workspace.recipe).trajectory:
+        copied = store.layers()[TRAJECTORY_LAYER].fingerprint.get("trajectory.sha256")
+        try:
+            if load_trajectory(workspace).sha256 == copied:
+                return True
+            reason = "the teacher's training left another one"
+        except RequirementError as error:
+            reason = str(error)
+    progress.note(f"damaged parts of layer {TRAJECTORY_LAYER!r} are left as they are: {reason}")
+    return False
 
 
 def _is_redoable(store: FolderStore, layer: str, part: int, look: Look, progress: Progress) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from featkd.cache import FolderStore, raw_row_bytes, take_inventory
 from featkd.errors import StorageFullError
+from featkd.experiment.arrays import TRAJECTORY_LAYER
 from featkd.experiment.workspace import Workspace
 from featkd.extract.job import LayerJob
 from featkd.extract.trial import run_trial
@@ -62,5 +63,7 @@ def _stored_row_bytes(
     written = [item for item in take_inventory(store) if item.layer == job.name]
     if written and written[0].num_rows:
         return sum(item.row_bytes for item in written)
+    if job.name == TRAJECTORY_LAYER:  # is copied, so there is nothing to try
+        return float(sum(map(raw_row_bytes, job.arrays)))
     trial = run_trial(workspace, job, teachers, num_rows=_TRIAL_ROWS)
     return sum(trial.array_bytes.values())

@@ -107,6 +107,9 @@ class TeacherSignal:
         modules: frozen modules that ``represent`` left beside the cache, by name
             (``attention_head``, ``cvae``, ``classifier``); their parameters do not require
             gradients.
+        trajectory: (B, K), logits that the teacher had at the same visit to these views while it
+            was trained itself, after its last visit those of the last one; a row of NaN where it
+            did not learn from the clip then; None where nobody needs them.
     """
 
     logits: Float[Tensor, "batch classes"] | None = None
@@ -114,6 +117,7 @@ class TeacherSignal:
     attention: Mapping[str, Float[Tensor, "batch _channels _time"]] = field(default_factory=dict)
     classifier: LinearClassifier | None = None
     modules: Mapping[str, nn.Module] = field(default_factory=dict)
+    trajectory: Float[Tensor, "batch classes"] | None = None
 
     def to(self, device: torch.device) -> "TeacherSignal":
         """The same signal with its tensors on a device; classifier and modules are there."""
@@ -123,6 +127,7 @@ class TeacherSignal:
             attention={layer: value.to(device) for layer, value in self.attention.items()},
             classifier=self.classifier,
             modules=self.modules,
+            trajectory=None if self.trajectory is None else self.trajectory.to(device),
         )
 
 

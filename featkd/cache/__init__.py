@@ -22,6 +22,7 @@ from featkd.cache.row_choice import choose_rows
 from featkd.cache.row_table import ROW_COLUMNS
 from featkd.cache.signal import (
     LOGITS_ARRAY,
+    TRAJECTORY_ARRAY,
     CachedSignal,
     SignalRequest,
     SignalSource,
@@ -49,6 +50,7 @@ __all__ = [
     "INTEGER_DTYPES",
     "LOGITS_ARRAY",
     "ROW_COLUMNS",
+    "TRAJECTORY_ARRAY",
     "ArrayInventory",
     "ArraySpec",
     "Backend",

@@ -13,6 +13,9 @@ from featkd.types import LinearClassifier, TapSpec, TeacherSignal
 
 LOGITS_ARRAY = "logits"
 
+TRAJECTORY_ARRAY = "trajectory"
+"""Logits of each visit to a view, of the training that made the teacher."""
+
 
 def feature_array(tap: TapSpec) -> str:
     """Name of the array that holds a tap."""
@@ -32,10 +35,12 @@ class SignalRequest:
         rows: cache row of each sample.
         teacher_clips: the same views rendered at the teacher's resolution, RGB; only a live
             teacher needs them.
+        visit: how often these views were shown before, in earlier epochs.
     """
 
     rows: tuple[int, ...]
     teacher_clips: UInt8[Tensor, "batch 3 time height width"] | None = None
+    visit: int = 0
 
 
 @runtime_checkable
@@ -56,6 +61,7 @@ class CachedSignal:
     Args:
         store: the cache, open for as long as signals are wanted.
         logits: whether to read the logits.
+        trajectory: whether to read the logits of the teacher's own training.
         taps: features to read.
         attention_layers: layers whose attention to read.
         classifier: the teacher's own, to hand on.
@@ -72,12 +78,14 @@ class CachedSignal:
         store: CacheStore,
         *,
         logits: bool,
+        trajectory: bool = False,
         taps: Sequence[TapSpec] = (),
         attention_layers: Sequence[str] = (),
         classifier: LinearClassifier | None = None,
         modules: Mapping[str, nn.Module] | None = None,
     ) -> None:
         extracted = [LOGITS_ARRAY] if logits else []
+        extracted += [TRAJECTORY_ARRAY] if trajectory else []
         extracted += [feature_array(tap) for tap in taps]
         represented = [attention_array(layer) for layer in attention_layers]
         known = {array.name for layer in store.layers().values() for array in layer.arrays}
@@ -89,6 +97,7 @@ class CachedSignal:
                 )
         self.store = store
         self.logits = logits
+        self.trajectory = trajectory
         self.taps = tuple(taps)
         self.attention_layers = tuple(attention_layers)
         self.classifier = classifier
@@ -103,6 +112,7 @@ class CachedSignal:
         """
         return TeacherSignal(
             logits=self._read(LOGITS_ARRAY, request) if self.logits else None,
+            trajectory=self._read_visit(request) if self.trajectory else None,
             features={tap.key: self._read(feature_array(tap), request) for tap in self.taps},
             attention={
                 layer: self._read(attention_array(layer), request)
@@ -111,6 +121,10 @@ class CachedSignal:
             classifier=self.classifier,
             modules=self.modules,
         )
+
+    def _read_visit(self, request: SignalRequest) -> Tensor:
+        visits = self._read(TRAJECTORY_ARRAY, request)
+        return visits[:, min(request.visit, visits.shape[1] - 1)]
 
     def _read(self, array_name: str, request: SignalRequest) -> Tensor:
         return self.store.read_rows(array_name, request.rows).float()

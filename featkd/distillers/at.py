@@ -113,13 +113,7 @@ class AT(Distiller[ATConfig]):
             RequirementError: The signal lacks a tap.
         """
         super().__init__(config)
-        super().__init__(config)
         config.require_alignable("at", shapes.student_features, shapes)
-        for layer, tap in config.pairs:
-            # The student's channels are averaged away.
-            student = pick_student_layer(shapes.student_features, layer)[1:]
-            teacher = pick_tap(shapes.teacher_features, tap)
-            require_alignable(f"at, layer {layer!r}", student, teacher)
 
     def __call__(
         self,

@@ -21,6 +21,7 @@ class Requirements:
 
     Attributes:
         logits: Whether the teacher's logits are needed.
+        trajectory: Whether the logits of the teacher's own training are needed.
         taps: The teacher's taps.
         attention_layers: Layers whose teacher attention is needed, as ``represent`` learned it.
         classifier: Whether the teacher's own classifier is needed.
@@ -33,6 +34,7 @@ class Requirements:
     """
 
     logits: bool = False
+    trajectory: bool = False
     taps: tuple[TapSpec, ...] = ()
     attention_layers: tuple[str, ...] = ()
     classifier: bool = False
@@ -46,6 +48,7 @@ class Requirements:
         """Join the needs of two distillers; each item once, in a fixed order."""
         return Requirements(
             logits=self.logits or other.logits,
+            trajectory=self.trajectory or other.trajectory,
             taps=tuple(sorted({*self.taps, *other.taps})),
             attention_layers=tuple(sorted({*self.attention_layers, *other.attention_layers})),
             classifier=self.classifier or other.classifier,
@@ -59,6 +62,7 @@ class Requirements:
     def cached_names(self) -> list[str]:
         """What is read from a cache for every row, by the names recipes and signals use."""
         names = ["logits"] if self.logits else []
+        names += ["trajectory"] if self.trajectory else []
         names += [tap.key for tap in self.taps]
         return names + [f"attention/{layer}" for layer in self.attention_layers]
 
@@ -76,6 +80,17 @@ def pick_logits(logits: Value | None) -> Value:
             "distiller that does not need them"
         )
     return logits
+
+
+def pick_trajectory(trajectory: Value | None) -> Value:
+    """Give what the teacher's own training left. Raises RequirementError where there is none."""
+    if trajectory is None:
+        raise RequirementError(
+            "the teacher signal holds no trajectory, which can only be read from a cache; train "
+            "the teacher with teacher.training.record_logits=true and extract: featkd train, "
+            "featkd extract"
+        )
+    return trajectory
 
 
 def pick_tap(features: Mapping[str, Value], tap: TapSpec) -> Value:

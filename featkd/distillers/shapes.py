@@ -22,6 +22,8 @@ class Shapes:
         student_projected: (C, T, H, W) of the projected last map, or None without a projector.
         student_clips: (C, T, H, W) of the student's input, or None where it does not show it.
         teacher_classes: K of the teacher's logits, or None where the signal has none.
+        teacher_trajectory: K of the logits of the teacher's own training, or None where the signal
+            has none.
         teacher_features: Tap key to shape, as in `featkd.types.TapSpec`.
         teacher_attention: Layer to (C, T).
         teacher_classifier: (K, C), or None where the signal has no classifier.
@@ -36,6 +38,7 @@ class Shapes:
     student_projected: tuple[int, ...] | None = None
     student_clips: tuple[int, ...] | None = None
     teacher_classes: int | None = None
+    teacher_trajectory: int | None = None
     teacher_features: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     teacher_attention: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     teacher_classifier: tuple[int, ...] | None = None
@@ -70,6 +73,9 @@ class Shapes:
             student_projected=_sample_shape(student.projected),
             student_clips=_sample_shape(student.clips),
             teacher_classes=None if teacher.logits is None else teacher.logits.shape[1],
+            teacher_trajectory=(
+                None if teacher.trajectory is None else teacher.trajectory.shape[1]
+            ),
             teacher_features={
                 key: tuple(tensor.shape[1:]) for key, tensor in teacher.features.items()
             },

@@ -5,6 +5,9 @@ TEACHER_LAYER = "teacher"
 
 REPRESENTATION_LAYER = "representation"
 
+TRAJECTORY_LAYER = "trajectory"
+"""Holds the logits of the teacher's own training; extraction copies them from its run."""
+
 VIEW_CRC_ARRAY = "view_crc32"
 """CRC32 of each view as rendered for the teacher."""
 
@@ -13,8 +16,13 @@ FRAMES_CRC_ARRAY = "frames_crc32"
 
 
 def is_teacher_layer(name: str) -> bool:
-    """Whether extraction wrote a layer."""
+    """Whether a layer holds what the trained teacher says."""
     return name == TEACHER_LAYER or name.startswith(f"{TEACHER_LAYER}-")
+
+
+def is_extracted_layer(name: str) -> bool:
+    """Whether extraction wrote a layer, or copied it."""
+    return is_teacher_layer(name) or name == TRAJECTORY_LAYER
 
 
 def frames_array(size: int, image: str) -> str:

@@ -11,16 +11,17 @@ from featkd.cache import (
     compare,
     feature_array,
 )
-from featkd.cache.signal import LOGITS_ARRAY
+from featkd.cache.signal import LOGITS_ARRAY, TRAJECTORY_ARRAY
 from featkd.distillers import Requirements
 from featkd.errors import UsageError
 from featkd.experiment.arrays import (
     FRAMES_CRC_ARRAY,
     REPRESENTATION_LAYER,
+    TRAJECTORY_LAYER,
     frames_array,
     is_teacher_layer,
 )
-from featkd.experiment.fingerprint import representation_fingerprint
+from featkd.experiment.fingerprint import representation_fingerprint, trajectory_fingerprint
 from featkd.experiment.row_index import ABSENT, RowIndex
 from featkd.experiment.workspace import Workspace
 from featkd.recipes.extract_section import LOGITS_KEY
@@ -51,6 +52,10 @@ class CacheCheck:
         tap = TapSpec(self._recipe.representation.layer, "full")
         dtype, _ = self._recipe.extract.codec(tap.key)
         self._representation = representation_fingerprint(workspace, teacher, dtype)
+        layer = store.layers().get(TRAJECTORY_LAYER)
+        # Of which file it is a copy is for extraction to know: training may do without the file.
+        sha256 = None if layer is None else layer.fingerprint.get("trajectory.sha256")
+        self._trajectory = trajectory_fingerprint(workspace, teacher, sha256)
         self.held: dict[str, ArraySpec] = {
             array.name: array for layer in store.layers().values() for array in layer.arrays
         }
@@ -58,6 +63,7 @@ class CacheCheck:
     def arrays(self) -> list[str]:
         """The arrays that are needed, as far as the cache has them."""
         names = [*self._expected_dtypes(), *map(attention_array, self._needs.attention_layers)]
+        names += [TRAJECTORY_ARRAY] if self._needs.trajectory else []
         return [name for name in names if name in self.held]
 
     def require_allowable(self, fields: Collection[str]) -> None:
@@ -66,7 +72,8 @@ class CacheCheck:
         Raises:
             UsageError: one is no field of a fingerprint, or names what the cache lacks.
         """
-        known = {*self._teacher, *self._representation, VIDEOS_FIELD, FRAMES_CRC_ARRAY}
+        known = {*self._teacher, *self._representation, *self._trajectory}
+        known |= {VIDEOS_FIELD, FRAMES_CRC_ARRAY}
         known |= {f"codec.{name}" for name in self.arrays()}
         for field in fields:
             if field in {TAPS_FIELD, VIEWS_FIELD}:
@@ -102,6 +109,8 @@ class CacheCheck:
                 self._needs.attention_layers or self._needs.modules
             ):
                 found += compare(layer.fingerprint, self._representation)
+            if name == TRAJECTORY_LAYER and self._needs.trajectory:
+                found += compare(layer.fingerprint, self._trajectory)
         return found
 
     def _compare_arrays(self) -> list[Mismatch]:

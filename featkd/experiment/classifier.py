@@ -73,7 +73,8 @@ class ClassifierRun:
         return settings_digest(
             {
                 "card": self.card.model_dump(mode="json"),
-                "training": self.training.model_dump(mode="json"),
+                # Recording decides nothing.
+                "training": self.training.model_dump(mode="json", exclude={"record_logits"}),
                 "distiller": self.distiller.model_dump(mode="json"),
                 "views": workspace.recipe.views.train.model_dump(mode="json"),
                 "views.seed": workspace.recipe.seed,

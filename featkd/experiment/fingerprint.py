@@ -3,6 +3,7 @@
 from importlib.metadata import version
 
 from featkd.cache import Fingerprint
+from featkd.cache.fingerprint import FingerprintValue
 from featkd.experiment.workspace import Workspace
 from featkd.models import NetworkCard
 from featkd.video import decoder_version
@@ -57,3 +58,20 @@ def representation_fingerprint(
         nested = value.items() if isinstance(value, dict) else [("", value)]
         flat |= {f"representation.{name}.{key}".rstrip("."): item for key, item in nested}
     return {**teacher, **flat, "representation.codec": codec}
+
+
+def trajectory_fingerprint(
+    workspace: Workspace, teacher: Fingerprint, file_sha256: FingerprintValue
+) -> Fingerprint:
+    """Every field on which the logits of the teacher's own training depend.
+
+    Args:
+        workspace: recipe.
+        teacher: fingerprint of what the trained teacher says.
+        file_sha256: digest of the file that its training left.
+    """
+    return {
+        **teacher,
+        "trajectory.num_views": workspace.recipe.views.train.num_views,
+        "trajectory.sha256": file_sha256,
+    }

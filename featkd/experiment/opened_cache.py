@@ -116,6 +116,7 @@ class OpenedCache:
         return CachedSignal(
             self.store,
             logits=needs.logits,
+            trajectory=needs.trajectory,
             taps=needs.taps,
             attention_layers=needs.attention_layers,
             classifier=self.classifier(),

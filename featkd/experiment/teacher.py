@@ -25,6 +25,28 @@ class NoTeacher:
         return TeacherSignal()
 
 
+def teacher_run(workspace: Workspace) -> ClassifierRun:
+    """The run that trains the recipe's teacher with labels alone."""
+    recipe = workspace.recipe
+    section = recipe.teacher
+    return ClassifierRun(
+        kind="teacher",
+        name="teacher",
+        seed=recipe.seed,
+        folder=workspace.teacher_folder,
+        card=NetworkCard(
+            model=section.model,
+            classes=workspace.manifest.header.classes,
+            num_frames=recipe.views.train.num_frames,
+            preprocess=section.preprocess,
+        ),
+        training=section.training,
+        distiller=StudentAloneConfig(),
+        fingerprint={},
+        signal="none",
+    )
+
+
 def train_teacher(workspace: Workspace, progress: Progress | None = None) -> bool:
     """Train the recipe's teacher with labels alone.
 
@@ -35,30 +57,12 @@ def train_teacher(workspace: Workspace, progress: Progress | None = None) -> boo
         FeatkdError: as `run_classifier`.
     """
     recipe = workspace.recipe
-    section = recipe.teacher
-    card = NetworkCard(
-        model=section.model,
-        classes=workspace.manifest.header.classes,
-        num_frames=recipe.views.train.num_frames,
-        preprocess=section.preprocess,
-    )
-    run = ClassifierRun(
-        kind="teacher",
-        name="teacher",
-        seed=recipe.seed,
-        folder=workspace.teacher_folder,
-        card=card,
-        training=section.training,
-        distiller=StudentAloneConfig(),
-        fingerprint={},
-        signal="none",
-    )
-    size = section.preprocess.size
+    size = recipe.teacher.preprocess.size
     views = workspace.rendered(recipe.data.train_split, recipe.views.train, (size,))
     num_views = recipe.views.train.num_views
     return run_classifier(
         workspace,
-        run,
+        teacher_run(workspace),
         source=NoTeacher(),
         views=views,
         samples=[index for index, clip in enumerate(views.clips) if clip.num_frames],

@@ -3,6 +3,7 @@
 from featkd.training.checkpoint import settings_digest
 from featkd.training.classifier import ClassifierTraining, TrainingSpec
 from featkd.training.lessons import Lesson, Lessons
+from featkd.training.logit_recorder import TRAJECTORY_FILE
 from featkd.training.loop import Outcome, train, train_together
 from featkd.training.optimiser import OptimiserSpec
 from featkd.training.representation import (
@@ -15,6 +16,7 @@ from featkd.training.seeding import seed_everything
 from featkd.training.views import FrameCheck, FrameSource, LoadingSpec, RenderedViews
 
 __all__ = [
+    "TRAJECTORY_FILE",
     "ClassifierTraining",
     "FrameCheck",
     "FrameSource",

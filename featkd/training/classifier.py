@@ -17,6 +17,7 @@ from featkd.distillers import Distiller, Generative, LossTerms, generative_part
 from featkd.models import PreprocessSpec, VideoClassifier, place
 from featkd.training.checkpoint import Stateful
 from featkd.training.lessons import Lesson, Lessons
+from featkd.training.logit_recorder import TRAJECTORY_FILE, LogitRecorder
 from featkd.training.optimiser import Optimiser, OptimiserSpec
 from featkd.training.runner import Run, Update
 from featkd.types import Spec, StudentOutput, TeacherSignal
@@ -41,6 +42,9 @@ class TrainingSpec(Spec):
     """Whose seed shuffles the clips: the run's own, or the recipe's, so that students of several
     seeds share one pass over the data. Then the order is no part of what varies between seeds, and
     their spread comes out smaller than it is."""
+    record_logits: bool = False
+    """Keep the logits of every step, so that collaborative teaching can replay them: float16, for
+    each epoch and clip of the split."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,7 @@ class ClassifierTraining:
             "distiller": distiller.modules,
             "optimiser": self.optimiser,
         }
+        self._recorder: LogitRecorder | None = None
         self._passes: list[Update[Lesson]] = [self._student_update]
         self._generative = generative_part(distiller)
         if self._generative is not None and self._generative.generator is not None:
@@ -119,9 +124,17 @@ class ClassifierTraining:
         """The run of this training, to be given to `featkd.training.loop`.
 
         Args:
-            folder: where checkpoint and log live.
+            folder: where checkpoint and log live, and the logits where they are recorded.
             settings: digest of everything that decides the result.
         """
+        if self.spec.record_logits:
+            views = self.lessons.views
+            self._recorder = LogitRecorder(
+                folder / TRAJECTORY_FILE,
+                num_epochs=self.spec.num_epochs,
+                num_views=views.spec.num_views,
+                num_clips=len(views.clips),
+            )
         return Run(
             folder=folder,
             settings=settings,
@@ -133,12 +146,17 @@ class ClassifierTraining:
             parts=self.parts,
             learning_rate=lambda: self.optimiser.learning_rate,
             begin_pass=self._begin_pass,
+            end_epoch=self._end_epoch,
         )
 
     def _begin_pass(self) -> None:
         if self._generative is not None:
             # The loop has just seeded torch from (seed, epoch); the noise follows, for resuming.
             self._generative.noise.manual_seed(torch.initial_seed())
+
+    def _end_epoch(self, epoch: int) -> None:
+        if self._recorder is not None:
+            self._recorder.end_epoch(epoch)
 
     def _student(self, lesson: Lesson) -> StudentOutput:
         clips = lesson.clips(self.preprocess_spec, self.device)
@@ -183,6 +201,8 @@ class ClassifierTraining:
         terms = self.distiller(student, lesson.signal_on(self.device), labels, epoch)
         loss = terms.total
         self.optimiser.step(loss)
+        if self._recorder is not None:
+            self._recorder.add(lesson.batch.samples, student.logits)
         top1 = (student.logits.detach().argmax(dim=1) == labels).float().mean()
         return _log_values(terms) | {"loss": loss.item(), "top1": top1.item()}, len(labels)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -100,20 +101,22 @@ class Lessons:
             self.samples, num_views=self.views.spec.num_views, epoch=epoch, seed=self.seed
         )
         batches = self.views.batches(pairs, batch_size=self.batch_size, drop_last=True)
+        ask = partial(self._ask, visit=(epoch - 1) // self.views.spec.num_views)
         if self.source.needs_clips:
-            return (Lesson(batch, self._ask(batch)) for batch in batches)
-        ahead = prefetched(batches, self._ask, depth=_SIGNALS_AHEAD)
+            return (Lesson(batch, ask(batch)) for batch in batches)
+        ahead = prefetched(batches, ask, depth=_SIGNALS_AHEAD)
         return (Lesson(batch, signal) for batch, signal in ahead)
 
     def example(self) -> Lesson:
         """A lesson of one clip, to look at shapes; raises as `of_epoch`."""
         (batch,) = self.views.batches([(self.samples[0], 0)], batch_size=1, drop_last=False)
-        return Lesson(batch, self._ask(batch))
+        return Lesson(batch, self._ask(batch, visit=0))
 
-    def _ask(self, batch: Batch) -> TeacherSignal:
+    def _ask(self, batch: Batch, *, visit: int) -> TeacherSignal:
         return self.source.signal(
             SignalRequest(
                 rows=tuple(map(self.row_of, batch.samples, batch.view_indices)),
                 teacher_clips=batch.clips[self.teacher_size] if self.source.needs_clips else None,
+                visit=visit,
             )
         )

@@ -34,6 +34,7 @@ class Run(Generic[BatchT]):
         parts: what the checkpoint holds.
         learning_rate: rate to log.
         begin_pass: called before the first batch of a pass, when the generators are set.
+        end_epoch: called with an epoch, from 1, that is done, before its checkpoint is saved.
     """
 
     folder: Path
@@ -46,6 +47,7 @@ class Run(Generic[BatchT]):
     parts: Mapping[str, Stateful]
     learning_rate: Callable[[], float]
     begin_pass: Callable[[], None] = lambda: None
+    end_epoch: Callable[[int], None] = lambda _: None
 
 
 class Runner(Generic[BatchT]):
@@ -110,6 +112,7 @@ class Runner(Generic[BatchT]):
 
     def _end_epoch(self, epoch: int) -> None:
         run = self.run
+        run.end_epoch(epoch)
         self._log.append(
             {
                 "epoch": epoch,

@@ -82,6 +82,9 @@ def test_cached_signal__reads_nothing_else(store):
             r"lacks attention/Mixed_4f; run: featkd represent",
             id="attention",
         ),
+        pytest.param(
+            {"trajectory": True}, "lacks trajectory; run: featkd extract", id="trajectory"
+        ),
     ],
 )
 def test_cached_signal__says_what_is_missing_and_how_to_get_it(store, wanted, message):
@@ -92,6 +95,18 @@ def test_cached_signal__says_what_is_missing_and_how_to_get_it(store, wanted, me
 def test_cached_signal__needs_logits(make_rows):
     with pytest.raises(RequirementError, match="lacks logits; run: featkd extract"):
         CachedSignal(MemoryStore(make_rows(2)), logits=True)
+
+
+@pytest.mark.parametrize(("visit", "found"), [(0, 0), (1, 1), (2, 2), (9, 2)])
+def test_cached_signal__trajectory_of_a_visit(store, visit, found):
+    store.add_layer("trajectory", [ArraySpec(name="trajectory", shape=(3, 4), dtype="float16")], {})
+    values = np.arange(2 * 3 * 4, dtype=np.float16).reshape(2, 3, 4)
+    values[1, 2] = np.nan
+    store.write_stored_part("trajectory", 0, {"trajectory": values}, {}, {}, {})
+    source = CachedSignal(store, logits=False, trajectory=True)
+    trajectory = source.signal(SignalRequest(rows=(1, 0), visit=visit)).trajectory
+    assert trajectory.dtype == torch.float32
+    np.testing.assert_array_equal(trajectory.numpy(), values[[1, 0], found])
 
 
 def test_cached_signal__incomplete_layer(store):

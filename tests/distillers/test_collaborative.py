@@ -1,8 +1,18 @@
+import math
+from dataclasses import replace
+
 import pytest
 import torch
 from pydantic import ValidationError
 
-from featkd.distillers import Collaborative, CollaborativeConfig, Shapes, hint_loss
+from featkd.distillers import (
+    Collaborative,
+    CollaborativeConfig,
+    CombinedConfig,
+    Requirements,
+    Shapes,
+    hint_loss,
+)
 from featkd.errors import ModelError, RequirementError
 from featkd.types import StudentOutput, TapSpec, TeacherSignal
 
@@ -93,3 +103,87 @@ def test_collaborative__signal_without_taps(student, clips, labels, signal):
 def test_collaborative__layers_that_do_not_pair():
     with pytest.raises(ValidationError, match="as many"):
         CollaborativeConfig(layers=("a", "b"), teacher_layers=("x",))
+
+
+NAN = float("nan")
+REPLAYED = {"scratch_source": "trajectory"}
+
+
+def with_trajectory(signal, *rows):
+    trajectory = torch.tensor([[value] * 5 for value in rows], dtype=torch.float64)
+    return replace(signal, trajectory=trajectory)
+
+
+def test_collaborative__replayed_hint_compare_with_loop(student, clips, labels, signal):
+    output = student(clips)
+    signal = with_trajectory(signal, 0.5, NAN, -2.0)
+    terms = {t.name: t for t in build(output, signal, **REPLAYED)(output, signal, labels, 1)}
+    assert list(terms) == ["cross_entropy", "hint", "at.Mixed_5c"]
+    expected = sum(
+        (a - s) ** 2
+        for student_row, replayed_row in zip(
+            output.logits.tolist(), signal.trajectory.tolist(), strict=True
+        )
+        for s, a in zip(student_row, replayed_row, strict=True)
+        if not math.isnan(a)
+    )
+    assert terms["hint"].value.item() == pytest.approx(expected / 3, rel=1e-12)
+    (gradient,) = torch.autograd.grad(terms["hint"].value, output.logits, retain_graph=True)
+    assert gradient[0].tolist() == pytest.approx((2 * (output.logits[0] - 0.5) / 3).tolist())
+    assert gradient[1].tolist() == [0.0] * 5
+
+
+def test_collaborative__nothing_to_replay(student, clips, labels, signal):
+    output = student(clips)
+    signal = with_trajectory(signal, NAN, NAN, NAN)
+    terms = build(output, signal, **REPLAYED)(output, signal, labels, 1)
+    assert {term.name: term.value.item() for term in terms}["hint"] == 0
+    terms.total.backward()
+    assert all(parameter.grad.isfinite().all() for parameter in student.parameters())
+
+
+def test_collaborative__replayed_terms_are_those_of_the_live_network(
+    student, clips, labels, signal
+):
+    output = student(clips)
+    live = build(output, signal)
+    live.modules["scratch"].eval()
+    expected = {t.name: (t.weight, t.value) for t in live(output, signal, labels, 1)}
+    signal = replace(signal, trajectory=live.modules["scratch"](clips).logits.detach())
+    distiller = build(output, signal, **REPLAYED)
+    assert not list(distiller.modules.parameters())
+    for term in distiller(output, signal, labels, 1):
+        assert term.weight == expected[term.name][0]
+        assert term.value.item() == pytest.approx(expected[term.name][1].item(), rel=1e-12)
+
+
+def test_collaborative__needs_of_replay():
+    config = CollaborativeConfig(layers=("a",), **REPLAYED)
+    assert config.requires == Requirements(
+        trajectory=True, taps=(TapSpec("a", "spatial_attention"),), student_layers=("a",)
+    )
+    assert config.requires.cached_names() == ["trajectory", "a.spatial_attention"]
+    assert not CollaborativeConfig().requires.trajectory
+    parts = {"one": {"kind": "kd"}, "two": config.model_dump()}
+    assert CombinedConfig(parts=parts).requires.trajectory
+
+
+def test_collaborative__signal_without_trajectory(student, clips, labels, signal):
+    output = student(clips)
+    wanted = r"only be read from a cache.*record_logits=true.*featkd train, featkd extract"
+    with pytest.raises(RequirementError, match=wanted):
+        build(output, signal, **REPLAYED)
+    distiller = build(output, with_trajectory(signal, 1, 2, 3), **REPLAYED)
+    with pytest.raises(RequirementError, match=wanted):
+        distiller(output, signal, labels, 1)
+
+
+def test_collaborative__trajectory_of_other_classes(student, clips, signal):
+    signal = replace(signal, logits=None, trajectory=torch.zeros(3, 7))
+    with pytest.raises(ModelError, match=r"shape \(5,\) and those of the trajectory \(7,\)"):
+        build(student(clips), signal, **REPLAYED)
+
+
+def test_collaborative__replayed_logits_learn_no_attention():
+    with pytest.raises(ValidationError, match="no maps to learn attention"):
+        CollaborativeConfig(attention_of="released", **REPLAYED)

@@ -142,7 +142,12 @@ def test_sweep__decodes_and_reads_once_for_all(
         views, "_render_from_file", lambda *key: (rendered.append(key), render(*key))[1]
     )
     monkeypatch.setattr(
-        Lessons, "_ask", lambda self, batch: (asked.append(len(batch.samples)), ask(self, batch))[1]
+        Lessons,
+        "_ask",
+        lambda self, batch, visit: (
+            asked.append(len(batch.samples)),
+            ask(self, batch, visit=visit),
+        )[1],
     )
     members = vary(["none", "kd", "at", "generative"], [0], {})
     sweep(workspace, members)

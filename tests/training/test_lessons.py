@@ -80,3 +80,23 @@ def test_lesson__clips_are_made_once_for_each_input(
         assert torch.equal(clips, preprocess(lesson.batch.clips[spec.size], spec, CPU))
         assert lesson.clips(PreprocessSpec.model_validate(spec.model_dump()), CPU) is clips
     assert lesson.signal_on(CPU) is lesson.signal_on(CPU)
+
+
+def test_lessons__requests_count_visits(
+    tmp_path: Path, make_workspace: Callable[..., Workspace]
+) -> None:
+    class Visits(Rows):
+        def signal(self, request: SignalRequest) -> TeacherSignal:
+            return TeacherSignal(logits=torch.full((len(request.rows), 1), float(request.visit)))
+
+    lessons = make_lessons(make_workspace(tmp_path), source=Visits())
+    found = [
+        {
+            value
+            for each in lessons.of_epoch(epoch)
+            for value in each.signal.logits.flatten().tolist()
+        }
+        for epoch in range(1, 6)
+    ]
+    assert found == [{0}, {0}, {1}, {1}, {2}]  # two views a clip
+    assert lessons.example().signal.logits.item() == 0

@@ -1,3 +1,4 @@
+import contextlib
 import gc
 import json
 import random
@@ -144,6 +145,23 @@ def test_train__a_value_that_is_not_finite_ends_the_run(tmp_path: Path, value: f
     ):
         train(replace(run, passes=[update]), description="x", progress=Silent())
     assert len(losses(tmp_path)) == 1
+
+
+def test_train__an_epoch_ends_before_its_checkpoint(tmp_path: Path) -> None:
+    ended: list[int] = []
+
+    def end_epoch(epoch: int) -> None:
+        if epoch == 2 and len(ended) == 1:
+            ended.append(0)
+            raise InterruptedRunError
+        ended.append(epoch)
+
+    for _ in range(2):
+        _, run = make_run(tmp_path, num_passes=2)
+        with contextlib.suppress(InterruptedRunError):
+            train(replace(run, end_epoch=end_epoch), description="x", progress=Silent())
+    assert ended == [1, 0, 2, 3]
+    assert len(losses(tmp_path)) == 3
 
 
 class CountedBatches:
