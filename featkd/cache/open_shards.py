@@ -54,6 +54,31 @@ class OpenShards:
             OSError: the shard is missing or cannot be read.
             ValueError: its index is damaged, or has no such chunk within the file.
         """
+        state, offset, num_bytes = self._find(path, number, num_chunks)
+        return self._open(path, state).read(offset, num_bytes)
+
+    def announce_chunk(self, path: str, number: int, num_chunks: int) -> None:
+        """Have the system fetch a chunk from the disk while others are worked on; does not wait.
+
+        Args:
+            path: of the shard.
+            number: of the chunk in its shard.
+            num_chunks: of the shard.
+
+        Raises:
+            OSError: the shard is missing or cannot be read.
+            ValueError: its index is damaged, or has no such chunk within the file.
+        """
+        state, offset, num_bytes = self._find(path, number, num_chunks)
+        self._open(path, state).announce(offset, num_bytes)
+
+    def close(self) -> None:
+        """Forget all; a descriptor that is being read from closes when that is done."""
+        self._open.cache_clear()
+        self._index.cache_clear()
+
+    def _find(self, path: str, number: int, num_chunks: int) -> "tuple[_FileState, int, int]":
+        """State of a shard's file, and offset and size of a chunk in it."""
         state = _FileState.of(os.stat(path))  # noqa: PTH116  Path costs more than the call
         offset, num_bytes = self._index(path, state, num_chunks)[number].tolist()
         if offset == num_bytes == _ABSENT:
@@ -63,12 +88,7 @@ class OpenShards:
                 f"{path}: chunk {number} lies at {offset} to {offset + num_bytes}; expected an end "
                 f"before the index of the file's {state.num_bytes} bytes"
             )
-        return self._open(path, state).read(offset, num_bytes)
-
-    def close(self) -> None:
-        """Forget all; a descriptor that is being read from closes when that is done."""
-        self._open.cache_clear()
-        self._index.cache_clear()
+        return state, offset, num_bytes
 
 
 class _FileState(NamedTuple):
@@ -101,6 +121,10 @@ class _Shard:
                 f"{self._path} has {len(content)} bytes from {offset} on; expected {num_bytes}"
             )
         return content
+
+    def announce(self, offset: int, num_bytes: int) -> None:
+        if hasattr(os, "posix_fadvise"):  # macOS has none; chunks are then fetched when read
+            os.posix_fadvise(self._descriptor, offset, num_bytes, os.POSIX_FADV_WILLNEED)
 
     def read_index(self, num_chunks: int) -> np.ndarray:
         """(num_chunks, 2), uint64: offset and size of every chunk."""

@@ -58,6 +58,11 @@ class ShardedArray:
         """File of a part; ``.`` separates the numbers of its key, so that all lie in one folder."""
         return f"{self.folder}/c.{part}{'.0' * len(self.array.shape)}"
 
+    def locate(self, chunk: int) -> tuple[str, int, int]:
+        """Shard of a chunk of the array, the chunk's number in it, and how many it has."""
+        part, number = divmod(chunk, self.chunks_per_shard)
+        return self.shard_path(part), number, self.chunks_per_shard
+
 
 class ShardReader:
     """Reads rows of sharded arrays. May be used by several threads and by forked children.
@@ -91,6 +96,10 @@ class ShardReader:
         row_bytes = target_bytes.shape[1]
         chunk_bytes = source.chunk_rows * row_bytes
 
+        if len(indices_by_chunk) > 1:
+            for chunk in indices_by_chunk:
+                self._shards.announce_chunk(*source.locate(chunk))
+
         def read_chunk(chunk: int) -> None:
             indices = indices_by_chunk[chunk]
             if source.chunk_rows == 1:
@@ -113,9 +122,8 @@ class ShardReader:
         self._shards.close()
 
     def _decode(self, source: ShardedArray, chunk: int, target: np.ndarray) -> None:
-        part, number = divmod(chunk, source.chunks_per_shard)
-        path = source.shard_path(part)
-        content = self._shards.read_chunk(path, number, source.chunks_per_shard)
+        path, number, num_chunks = source.locate(chunk)
+        content = self._shards.read_chunk(path, number, num_chunks)
         try:
             decode_chunk(content, source.array.compression, target)
         except ValueError as error:

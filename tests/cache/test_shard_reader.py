@@ -1,4 +1,5 @@
 import gzip
+import os
 import struct
 import threading
 from collections.abc import Callable, Iterator
@@ -310,6 +311,35 @@ def test_read_rows__zstd_of_every_kind_of_size(files, size):
     values = _random_values(array)
     source = _write(files, array, values)
     assert np.array_equal(_read(ShardReader(), source, [9, 0]), values[[9, 0]])
+
+
+def test_read_rows__whole_batch_is_announced_before_the_first_chunk_is_read(files, monkeypatch):
+    calls = []
+    pread = os.pread
+    source = _write(files, _array((300, 90)), _random_values(_array((300, 90))))
+    reader = ShardReader()
+    _read(reader, source, ROWS)  # the indices are known from here on
+
+    def announce(descriptor: int, offset: int, num_bytes: int, advice: int) -> None:
+        assert advice == os.POSIX_FADV_WILLNEED
+        calls.append(("announced", os.fstat(descriptor).st_ino, offset, num_bytes))
+
+    def read(descriptor: int, num_bytes: int, offset: int) -> bytes:
+        calls.append(("read", os.fstat(descriptor).st_ino, offset, num_bytes))
+        return pread(descriptor, num_bytes, offset)
+
+    monkeypatch.setattr(os, "posix_fadvise", announce)
+    monkeypatch.setattr(os, "pread", read)
+    _read(reader, source, [5, 0, 12, 5])
+    assert [kind for kind, *_ in calls] == ["announced"] * 3 + ["read"] * 3
+    assert sorted(where for _, *where in calls[:3]) == sorted(where for _, *where in calls[3:])
+
+
+def test_read_rows__where_nothing_can_be_announced(files, monkeypatch):
+    monkeypatch.delattr(os, "posix_fadvise")
+    values = _random_values(_array())
+    source = _write(files, _array(), values)
+    assert _read(ShardReader(), source, ROWS).tobytes() == values[ROWS].tobytes()
 
 
 def test_read_rows__shard_that_was_replaced(files):
