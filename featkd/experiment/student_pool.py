@@ -7,6 +7,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from threading import Thread
 
 import torch
 
@@ -71,11 +72,7 @@ def train_students(
 def _in_processes(
     recipe: Recipe, students: Sequence[Student], split: str, num_processes: int
 ) -> Iterator[tuple[Student, float]]:
-    threads = max(1, (os.cpu_count() or 1) // num_processes)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        num_processes, context, initializer=torch.set_num_threads, initargs=(threads,)
-    ) as pool:
+    with _worker_pool(num_processes) as pool:
         content = recipe.model_dump_json()
         running = {pool.submit(_work, content, student, split): student for student in students}
         try:
@@ -84,6 +81,25 @@ def _in_processes(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _worker_pool(num_processes: int) -> ProcessPoolExecutor:
+    """Processes that share the cores, and end when this one does, however it ends."""
+    threads = max(1, (os.cpu_count() or 1) // num_processes)
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(num_processes, context, initializer=_set_up, initargs=(threads,))
+
+
+def _set_up(num_threads: int) -> None:
+    torch.set_num_threads(num_threads)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # noqa: S101 - this process was started by another
+    parent.join()
+    os._exit(1)
 
 
 def _work(recipe_json: str, student: Student, split: str) -> float:

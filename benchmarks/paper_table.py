@@ -1,0 +1,72 @@
+"""One of the paper's tables in miniature, recorded.
+
+    python benchmarks/paper_table.py table1 --data synthetic --processes 2
+    python benchmarks/paper_table.py table1 --data real_motion --processes 2
+
+Makes the table as `featkd experiment` does: each method's weight by the same search on the
+validation videos, then every row with every seed, measured on the test videos. Interrupted, it
+resumes. *synthetic* are the eight generated motions of the recipe `mini`; *real_motion* are the
+human poses of `data/motion` in the folder of shared data (FEATKD_SHARED), or of --poses, drawn as
+videos. Writes benchmarks/results/<table>_<recipe>.json and .md.
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+from real_motion import RECIPE, make_dataset
+from table_record import record_table
+
+from featkd.cli.experiment_stages import make_tables
+from featkd.cli.progress import show_progress
+from featkd.recipes import Recipe, load_recipe
+from featkd.recipes.table import load_table
+from featkd.types import Progress
+
+
+def load_synthetic(overrides: list[str]) -> Recipe:
+    """The recipe; `make_tables` generates its videos."""
+    return load_recipe("mini", overrides)
+
+
+def load_real_motion(overrides: list[str], poses: Path, progress: Progress) -> Recipe:
+    """The recipe, its videos drawn."""
+    recipe = load_recipe(str(RECIPE), overrides)
+    make_dataset(poses, recipe.folder, progress)
+    return recipe
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    shared = Path(os.environ.get("FEATKD_SHARED", "../shared"))
+    parser.add_argument("table")
+    parser.add_argument("--data", choices=["synthetic", "real_motion"], required=True)
+    parser.add_argument(
+        "--poses", type=Path, default=shared / "data" / "motion" / "jhmdb14_gt2dpose.npz"
+    )
+    parser.add_argument("--rows", default="", help="some of the table's, by commas; default: all")
+    parser.add_argument("--seeds", default="0,1,2,3,4")
+    parser.add_argument("--search-seeds", default="0")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--set", action="append", default=[], dest="overrides")
+    arguments = parser.parse_args()
+    with show_progress(quiet=False) as progress:
+        recipe = (
+            load_synthetic(arguments.overrides)
+            if arguments.data == "synthetic"
+            else load_real_motion(arguments.overrides, arguments.poses, progress)
+        )
+        (table,) = make_tables(
+            load_table(arguments.table),
+            [recipe],
+            [name for name in arguments.rows.split(",") if name],
+            [int(seed) for seed in arguments.seeds.split(",")],
+            search_seeds=[int(seed) for seed in arguments.search_seeds.split(",")],
+            num_processes=arguments.processes,
+            progress=progress,
+        )
+    record_table(table, recipe)
+
+
+if __name__ == "__main__":
+    main()
