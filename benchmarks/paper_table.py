@@ -5,7 +5,7 @@
 
 Makes the table as `featkd experiment` does: each method's weight by the same search on the
 validation videos, then every row with every seed, measured on the test videos. Interrupted, it
-resumes. *synthetic* are the eight generated motions of the recipe `mini`; *real_motion* are the
+resumes. *synthetic* are the six generated motions of the recipe `mini`; *real_motion* are the
 human poses of `data/motion` in the folder of shared data (FEATKD_SHARED), or of --poses, drawn as
 videos. Writes benchmarks/results/<table>_<recipe>.json and .md.
 """
