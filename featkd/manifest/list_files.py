@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -154,16 +155,16 @@ def read_json(path: Path) -> object:
     return content
 
 
-def seconds(text: str | float, name: str, place: str) -> float:
+def seconds(value: object, name: str, place: str) -> float:
     """A time of a list as a number.
 
     Raises:
         ManifestError: it is no finite number.
     """
     try:
-        value = float(text)
-    except (TypeError, ValueError):
-        value = float("nan")
-    if not abs(value) < float("inf"):
-        raise ManifestError(f"{place}: {name} is {text!r}; expected a number of seconds")
-    return value
+        number = float(value) if isinstance(value, str | int | float) else math.nan
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ManifestError(f"{place}: {name} is {value!r}; expected a number of seconds")
+    return number
