@@ -43,11 +43,14 @@ def print_build(result: BuildResult, written: Manifest, path: Path, *, as_json: 
                 "splits": _count_splits(written),
                 "rejected": {rejected.path: rejected.reason for rejected in result.rejected},
                 "warnings": [asdict(warning) for warning in result.warnings],
+                "segments": None if result.annotations is None else len(result.annotations.table),
             }
         )
         return
     num_videos, num_classes = written.num_rows, len(written.header.classes)
     click.echo(f"{plural(num_videos, 'video')} of {num_classes} classes written to {path}")
+    if result.annotations is not None:
+        click.echo(f"{plural(len(result.annotations.table), 'segment')} written beside it")
     _print_splits(written)
     print_listed(
         [f"{rejected.path}: {rejected.reason}" for rejected in result.rejected],

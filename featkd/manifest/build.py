@@ -2,74 +2,18 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-import pandas as pd
 from pydantic import ValidationError
 
-from featkd.errors import ManifestError, UsageError, VideoError
+from featkd.errors import ManifestError, UsageError
+from featkd.manifest.assemble import LocatedClip, assemble
 from featkd.manifest.assign import check_fractions, split_of_group
-from featkd.manifest.checksum import sha256_of
+from featkd.manifest.build_result import BuildResult, BuildWarning
 from featkd.manifest.folder_tree import FolderTree, FoundVideo, find_videos
-from featkd.manifest.manifest import Manifest
-from featkd.manifest.parallel import map_in_threads
 from featkd.manifest.schema import ManifestHeader, explain
-from featkd.manifest.structure import path_fault
-from featkd.progress import Progress, Silent
-
-Row = dict[str, object]
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """A file that looks like a video by its name but cannot serve.
-
-    Attributes:
-        path: relative to the root.
-        reason: why it cannot serve.
-        row: the row it would have, with ``num_frames`` 0; None where no manifest could hold it.
-    """
-
-    path: str
-    reason: str
-    row: Row | None
-
-
-@dataclass(frozen=True, slots=True)
-class BuildWarning:
-    """Something the owner of the videos should know; ``path`` is relative to the root."""
-
-    path: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class BuildResult:
-    """A manifest built from folders, and what did not go smoothly.
-
-    Attributes:
-        manifest: the videos that serve, sorted by path.
-        rejected: the files that do not, sorted by path.
-        warnings: what was kept or passed over with a doubt.
-    """
-
-    manifest: Manifest
-    rejected: tuple[Rejected, ...]
-    warnings: tuple[BuildWarning, ...]
-
-    def with_rejected(self) -> Manifest:
-        """The manifest with the rejected files as rows of 0 frames, sorted by path.
-
-        An extraction over it records their failure instead of passing over them. Files whose
-        names no manifest can hold stay out.
-        """
-        rows = [rejected.row for rejected in self.rejected if rejected.row is not None]
-        if not rows:
-            return self.manifest
-        table = pd.concat([self.manifest.table, pd.DataFrame(rows)], ignore_index=True)
-        return replace(self.manifest, table=table.sort_values("path", ignore_index=True))
+from featkd.progress import Progress
 
 
 def build_from_folders(
@@ -80,6 +24,7 @@ def build_from_folders(
     seed: int = 0,
     classes: Sequence[str] | None = None,
     group_pattern: str | None = None,
+    journal_path: Path | None = None,
     progress: Progress | None = None,
     num_workers: int = 4,
 ) -> BuildResult:
@@ -101,6 +46,8 @@ def build_from_folders(
         group_pattern: regular expression with one group, searched in the relative path; what it
             captures is the ``group`` of the row, for example ``_(g\d+)_`` for UCF101. By default
             the group is the file's name without suffix.
+        journal_path: where finished videos are noted, so that a building that was interrupted
+            goes on; see `featkd.manifest.facts.read_facts`.
         progress: shows the files as they are read.
         num_workers: threads that decode and hash.
 
@@ -128,110 +75,36 @@ def build_from_folders(
         )
     except ValidationError as error:
         raise ManifestError(f"{root}: header of the manifest: {explain(error)}") from error
-    plan = _RowPlan(root, header.classes, fractions, seed, pattern)
-    rows: list[Row] = []
-    rejected: list[Rejected] = []
     warnings = [
         BuildWarning(path, "is no class: no video lies directly in it")
         for path in tree.empty_classes
     ]
-    outcomes = (progress or Silent()).track(
-        map_in_threads(partial(_read, plan), tree.videos, num_workers=num_workers),
-        description="Reading videos",
-        total=len(tree.videos),
-        unit="video",
+    clips = []
+    for video in tree.videos:
+        group = _group(video, pattern)
+        if pattern and group is None:
+            message = f"does not match {pattern.pattern!r}; its name is its group"
+            warnings.append(BuildWarning(video.path, message))
+        group = group or PurePosixPath(video.path).stem
+        split = video.split or split_of_group(group, fractions, seed)
+        clips.append(LocatedClip(video.video_id, video.path, video.class_name, split, group))
+    result = assemble(
+        root, header, clips, journal_path=journal_path, progress=progress, num_workers=num_workers
     )
-    for outcome in outcomes:
-        warnings += outcome.warnings
-        if outcome.rejected is None:
-            rows.append(outcome.row)
-        else:
-            rejected.append(outcome.rejected)
-    if not rows:
-        raise ManifestError(
-            f"{root}: none of its {len(tree.videos)} videos serves; "
-            f"the first, {rejected[0].path}: {rejected[0].reason}"
-        )
-    manifest = Manifest(header, pd.DataFrame(rows), root)
+    warnings += result.warnings
     if not tree.has_splits:
         warnings += [
             BuildWarning(".", f"split {name!r} received no video; add videos or change the seed")
             for name in fractions
-            if name not in manifest.splits()
+            if name not in result.manifest.splits()
         ]
-    return BuildResult(manifest, tuple(rejected), tuple(warnings))
+    return replace(result, warnings=tuple(warnings))
 
 
-@dataclass(frozen=True, slots=True)
-class _RowPlan:
-    """What turns a found video into a row."""
-
-    root: Path
-    classes: tuple[str, ...]
-    fractions: Mapping[str, float]
-    seed: int
-    pattern: re.Pattern[str] | None
-
-    def group(self, video: FoundVideo) -> str | None:
-        """What the pattern captures, or None where there is no pattern or no match."""
-        match = self.pattern.search(video.path) if self.pattern else None
-        return match.group(1) or None if match else None
-
-
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    row: Row
-    rejected: Rejected | None
-    warnings: tuple[BuildWarning, ...]
-
-
-def _read(plan: _RowPlan, video: FoundVideo) -> _Outcome:
-    fault = path_fault(video.path)
-    if fault is not None:
-        shown = video.path.encode("ascii", "backslashreplace").decode()
-        return _Outcome({}, Rejected(shown, f"its name {fault}; rename it", None), ())
-    group = plan.group(video)
-    warnings: list[BuildWarning] = []
-    if plan.pattern and group is None:
-        message = f"does not match {plan.pattern.pattern!r}; its name is its group"
-        warnings.append(BuildWarning(video.path, message))
-    group = group or PurePosixPath(video.path).stem
-    row: Row = {
-        "video_id": video.video_id,
-        "path": video.path,
-        "label": plan.classes.index(video.class_name),
-        "class_name": video.class_name,
-        "split": video.split or split_of_group(group, plan.fractions, plan.seed),
-        "start_sec": 0.0,
-        "end_sec": None,
-        "num_frames": 0,
-        "fps": 0.0,
-        "width": 0,
-        "height": 0,
-        "group": group,
-        "sha256": None,
-    }
-    # Imported where it serves: reading a manifest needs neither decoder nor torch.
-    from featkd.video.probe import probe
-
-    path = plan.root / video.path
-    try:
-        row["sha256"] = sha256_of(path)
-        info = probe(path)
-    except VideoError as error:
-        return _Outcome(row, Rejected(video.path, str(error), row), tuple(warnings))
-    except OSError as error:
-        reason = f"cannot be read: {error.strerror or error}"
-        return _Outcome(row, Rejected(video.path, reason, row), tuple(warnings))
-    row |= {
-        "num_frames": info.num_frames,
-        "fps": info.fps,
-        "width": info.width,
-        "height": info.height,
-    }
-    if info.complaint is not None:
-        warnings.append(BuildWarning(video.path, info.complaint))
-    return _Outcome(row, None, tuple(warnings))
+def _group(video: FoundVideo, pattern: re.Pattern[str] | None) -> str | None:
+    """What the pattern captures, or None where there is no pattern or no match."""
+    match = pattern.search(video.path) if pattern else None
+    return match.group(1) or None if match else None
 
 
 def _compiled(group_pattern: str | None) -> re.Pattern[str] | None:

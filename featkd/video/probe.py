@@ -25,6 +25,7 @@ class VideoInfo:
         height: pixels as shown, after rotation.
         rotation_deg: clockwise turn the metadata asks for: 0, 90, 180 or 270.
         codec: libav's name of the codec, for example ``h264``.
+        container: libav's name of the file's format, for example ``matroska,webm``.
         complaint: what is wrong with the file although frames decode, or None.
     """
 
@@ -36,6 +37,7 @@ class VideoInfo:
     height: int
     rotation_deg: int
     codec: str
+    container: str
     complaint: str | None
 
 
@@ -68,6 +70,7 @@ def probe(path: Path, *, start_sec: float = 0.0, end_sec: float | None = None) -
         declared = stream.frames or None
         fps = frame_rate(stream)
         codec = stream.codec_context.codec.canonical_name
+        format_name = container.format.name
         timeline = Timeline.of(stream)
         try:
             for packet in container.demux(stream):
@@ -89,7 +92,7 @@ def probe(path: Path, *, start_sec: float = 0.0, end_sec: float | None = None) -
         except av.FFmpegError as stopped:
             error = stopped
         # An MP4's edit list can hide whole groups of pictures: they are declared, not indexed.
-        promised = len(stream.index_entries) if "mp4" in container.format.name else stream.frames
+        promised = len(stream.index_entries) if "mp4" in format_name else stream.frames
 
     # A file with fewer packets than it promises was cut. Fewer frames than packets are no fault:
     # AVI packs B-frames together, and edit lists hide frames.
@@ -110,6 +113,7 @@ def probe(path: Path, *, start_sec: float = 0.0, end_sec: float | None = None) -
         height=height,
         rotation_deg=round(-first.rotation / 90) % 4 * 90,
         codec=codec,
+        container=format_name,
         complaint=complaint,
     )
 

@@ -104,6 +104,7 @@ def test_probe__describes_a_whole_video(write_video):
         height=48,
         rotation_deg=0,
         codec="h264",
+        container="mov,mp4,m4a,3gp,3g2,mj2",
         complaint=None,
     )
 

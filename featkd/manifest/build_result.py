@@ -1,0 +1,68 @@
+"""What building a manifest gives."""
+
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from featkd.manifest.annotations import Annotations
+from featkd.manifest.manifest import Manifest
+
+Row = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A file that is listed, or looks like a video by its name, but cannot serve.
+
+    Attributes:
+        path: relative to the root.
+        reason: why it cannot serve.
+        row: the row it would have, with ``num_frames`` 0; None where no manifest could hold it.
+    """
+
+    path: str
+    reason: str
+    row: Row | None
+
+
+@dataclass(frozen=True, slots=True)
+class BuildWarning:
+    """Something the owner of the videos should know.
+
+    Attributes:
+        path: relative to the root, or a list.
+        message: what it is.
+    """
+
+    path: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class BuildResult:
+    """A manifest that was built, and what did not go smoothly.
+
+    Attributes:
+        manifest: the clips that serve, sorted by path.
+        rejected: the files that do not, sorted by path.
+        warnings: what was kept or passed over with a doubt.
+        annotations: the segments of a dataset for detection, or None.
+    """
+
+    manifest: Manifest
+    rejected: tuple[Rejected, ...]
+    warnings: tuple[BuildWarning, ...]
+    annotations: Annotations | None = None
+
+    def with_rejected(self) -> Manifest:
+        """The manifest with the rejected files as rows of 0 frames, sorted by path.
+
+        An extraction over it records their failure instead of passing over them. Files whose
+        names no manifest can hold stay out.
+        """
+        rows = [rejected.row for rejected in self.rejected if rejected.row is not None]
+        if not rows:
+            return self.manifest
+        table = pd.concat([self.manifest.table, pd.DataFrame(rows)], ignore_index=True)
+        order = ["path", "start_sec", "video_id"]
+        return replace(self.manifest, table=table.sort_values(order, ignore_index=True))
