@@ -7,19 +7,22 @@ from pathlib import Path
 import click
 
 from featkd.cli.figures import plural
+from featkd.cli.manifest_rows import first_rows, print_rows
 from featkd.cli.tables import print_json, print_listed, print_table
 from featkd.manifest import BuildResult, Manifest, Problem
 
 
-def print_manifest(path: Path, manifest: Manifest, *, as_json: bool) -> None:
-    """Header, digest and splits."""
+def print_manifest(path: Path, manifest: Manifest, *, num_rows: int, as_json: bool) -> None:
+    """Header, digest, splits and the first rows."""
+    rows = first_rows(manifest, num_rows)
     if as_json:
         print_json(
             {
                 "path": path,
                 "header": manifest.header.model_dump(mode="json"),
                 "digest": manifest.digest,
-                "splits": _count_splits(manifest),
+                "splits": count_splits(manifest),
+                "rows": rows,
             }
         )
         return
@@ -29,7 +32,8 @@ def print_manifest(path: Path, manifest: Manifest, *, as_json: bool) -> None:
     click.echo(f"source: {header.source}; licence: {header.licence}")
     click.echo(f"digest: {manifest.digest}")
     click.echo(f"{len(header.classes)} classes: {', '.join(header.classes)}")
-    _print_splits(manifest)
+    print_splits(manifest)
+    print_rows(rows)
 
 
 def print_build(result: BuildResult, written: Manifest, path: Path, *, as_json: bool) -> None:
@@ -40,7 +44,7 @@ def print_build(result: BuildResult, written: Manifest, path: Path, *, as_json: 
                 "written": path,
                 "root": written.root,
                 "digest": written.digest,
-                "splits": _count_splits(written),
+                "splits": count_splits(written),
                 "rejected": {rejected.path: rejected.reason for rejected in result.rejected},
                 "warnings": [asdict(warning) for warning in result.warnings],
                 "segments": None if result.annotations is None else len(result.annotations.table),
@@ -51,7 +55,7 @@ def print_build(result: BuildResult, written: Manifest, path: Path, *, as_json: 
     click.echo(f"{plural(num_videos, 'video')} of {num_classes} classes written to {path}")
     if result.annotations is not None:
         click.echo(f"{plural(len(result.annotations.table), 'segment')} written beside it")
-    _print_splits(written)
+    print_splits(written)
     print_listed(
         [f"{rejected.path}: {rejected.reason}" for rejected in result.rejected],
         f"{plural(len(result.rejected), 'file')} rejected:",
@@ -91,7 +95,8 @@ def print_problems(
     print_listed([problem.message for problem in warnings], "warnings:")
 
 
-def _count_splits(manifest: Manifest) -> dict[str, dict[str, int]]:
+def count_splits(manifest: Manifest) -> dict[str, dict[str, int]]:
+    """Videos, classes, frames and unreadable videos by split."""
     table = manifest.select(["split", "label", "num_frames"])
     counts = {}
     for split in manifest.splits():
@@ -105,13 +110,14 @@ def _count_splits(manifest: Manifest) -> dict[str, dict[str, int]]:
     return counts
 
 
-def _print_splits(manifest: Manifest) -> None:
+def print_splits(manifest: Manifest) -> None:
+    """A line for each split."""
     columns = ["videos", "classes", "frames", "unreadable"]
     print_table(
         ["split", *columns],
         [
             [split, *(str(counts[column]) for column in columns)]
-            for split, counts in _count_splits(manifest).items()
+            for split, counts in count_splits(manifest).items()
         ],
         numeric=columns,
     )

@@ -10,6 +10,7 @@ from featkd.evaluation.compare import (
     paired_difference,
 )
 from featkd.evaluation.cost import Cost, measure_cost, measure_latency
+from featkd.evaluation.manifest_page import render_manifest_page, write_manifest_page
 from featkd.evaluation.paired_test import sign_flip_p_value
 from featkd.evaluation.report import render_report, write_report
 from featkd.evaluation.runs import (
@@ -42,7 +43,9 @@ __all__ = [
     "paired_difference",
     "read_run",
     "read_work_summary",
+    "render_manifest_page",
     "render_report",
     "sign_flip_p_value",
+    "write_manifest_page",
     "write_report",
 ]

@@ -19,12 +19,17 @@ from featkd.manifest.descriptor import (
     read_descriptor,
     shipped_descriptor,
 )
+from featkd.manifest.difference import Change, ManifestDifference, compare_manifests
 from featkd.manifest.facts import journal_beside
 from featkd.manifest.listing import ListedClip, ListedSegment, Listing, Remark
 from featkd.manifest.manifest import Manifest
+from featkd.manifest.merge import Part, merge_manifests
 from featkd.manifest.problem import Problem
 from featkd.manifest.read import read_manifest
 from featkd.manifest.schema import COLUMNS, Column, ManifestHeader
+from featkd.manifest.split import draw_splits
+from featkd.manifest.statistics import ManifestStatistics, measure_manifest, quantiles
+from featkd.manifest.subset import renumber_classes, take_subset
 from featkd.manifest.validate import check_table
 from featkd.manifest.validate_annotations import check_annotations
 from featkd.manifest.validate_descriptor import check_descriptor
@@ -39,6 +44,7 @@ __all__ = [
     "Annotations",
     "BuildResult",
     "BuildWarning",
+    "Change",
     "Clips",
     "Column",
     "DatasetDescriptor",
@@ -46,7 +52,10 @@ __all__ = [
     "ListedSegment",
     "Listing",
     "Manifest",
+    "ManifestDifference",
     "ManifestHeader",
+    "ManifestStatistics",
+    "Part",
     "Problem",
     "Rejected",
     "Remark",
@@ -61,15 +70,22 @@ __all__ = [
     "check_files",
     "check_listing",
     "check_table",
+    "compare_manifests",
     "describe_dataset",
     "described_datasets",
+    "draw_splits",
     "journal_beside",
+    "measure_manifest",
+    "merge_manifests",
+    "quantiles",
     "read_annotations",
     "read_class_names",
     "read_descriptor",
     "read_listing",
     "read_manifest",
+    "renumber_classes",
     "shipped_descriptor",
+    "take_subset",
     "write_annotations",
     "write_manifest",
 ]

@@ -72,3 +72,43 @@ def encode() -> Callable[..., None]:
 def real_videos(shared_data: Path) -> Path:
     """Folder of the real videos, with ``awkward`` and ``known_label_clips`` inside."""
     return shared_data / "videos"
+
+
+def _manifest_of(rows: list[dict[str, object]], root: Path = Path(), **header: object) -> Manifest:
+    """Rows that name what matters; the rest is filled in, the classes in order of appearance."""
+    filled = [
+        {
+            "video_id": f"v{index}",
+            "path": f"v{index}.mp4",
+            "class_name": "run",
+            "split": "train",
+            "start_sec": 0.0,
+            "end_sec": None,
+            "num_frames": 20,
+            "fps": 10.0,
+            "width": 32,
+            "height": 24,
+            "group": None,
+            "sha256": None,
+            **row,
+        }
+        for index, row in enumerate(rows)
+    ]
+    fields = {
+        "dataset": "tiny",
+        "version": "1",
+        "classes": tuple(dict.fromkeys(row["class_name"] for row in filled)),
+        "protocol": "by hand",
+        "source": "nowhere",
+        "licence": "CC0",
+        **header,
+    }
+    for row in filled:
+        row["label"] = fields["classes"].index(row["class_name"])
+    return Manifest(ManifestHeader(**fields), pd.DataFrame(filled), root)
+
+
+@pytest.fixture(scope="session")
+def manifest_of() -> Callable[..., Manifest]:
+    """Makes a manifest of rows that name what matters, a root, and fields of the header."""
+    return _manifest_of
