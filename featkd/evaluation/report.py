@@ -6,8 +6,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from featkd.errors import UsageError
 from featkd.evaluation import number_text
 from featkd.evaluation.charts import (
@@ -26,6 +24,7 @@ from featkd.evaluation.charts import (
 from featkd.evaluation.compare import BASELINE, Comparison, Group, compare
 from featkd.evaluation.heat_map import HeatMap, heat_map
 from featkd.evaluation.runs import Run, WorkSummary, find_runs, read_work_summary
+from featkd.evaluation.templates import build_environment
 
 NUM_COLOURS = 7
 MAX_DASHES = 3
@@ -90,13 +89,7 @@ def render_report(runs: Sequence[Run], work: WorkSummary | None, title: str) -> 
     styles = _styles(comparison.groups)
     evaluated = [group for group in comparison.groups if group.results]
     students = [group for group in evaluated if group.kind == "student"]
-    environment = Environment(
-        loader=PackageLoader("featkd.evaluation", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = build_environment()
     environment.filters |= {
         "percent": _or_dash(number_text.percent),
         "points": _or_dash(number_text.points),
