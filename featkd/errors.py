@@ -5,6 +5,7 @@
     FeatkdError
     ├── UsageError                 arguments that contradict each other
     ├── ManifestError              a manifest, or a folder it is built from, is wrong
+    ├── AnnotationError            a file of annotated or predicted segments is wrong
     ├── VideoError                 a video file cannot serve
     │   ├── VideoOpenError         not a video, empty, truncated beyond opening, no video stream
     │   └── VideoDecodeError       it opens, but a frame that is needed does not decode
@@ -34,6 +35,10 @@ class UsageError(FeatkdError):
 
 class ManifestError(FeatkdError):
     """A manifest, or the folder it is built from, is wrong."""
+
+
+class AnnotationError(FeatkdError):
+    """A file of annotated or predicted segments of videos is wrong."""
 
 
 class VideoError(FeatkdError):

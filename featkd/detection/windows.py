@@ -1,0 +1,174 @@
+"""Windows: stretches of an untrimmed video that are as long as a network sees at once."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+from pydantic import PositiveInt
+from torch import Tensor
+from torch.nn import functional as F
+
+from featkd.errors import UsageError
+from featkd.spec import Spec
+
+KEPT_SHARE = 0.5
+WHOLE = 1.0
+
+
+class WindowSpec(Spec):
+    """How a video is cut into windows; the defaults are AFSD's on THUMOS14."""
+
+    num_frames: PositiveInt = 256
+    """Length of a window, in sampled frames."""
+    stride: PositiveInt = 30
+    """From one training window to the next, in sampled frames."""
+    inference_stride: PositiveInt = 128
+    """From one window to the next where a whole video is looked at."""
+
+
+@dataclass(frozen=True, eq=False)
+class AnnotatedVideo:
+    """An untrimmed video and what happens in it.
+
+    Attributes:
+        video_id: its name.
+        num_frames: sampled frames.
+        sample_fps: sampled frames per second.
+        segments: start and end of each annotation, in sampled frames.
+        labels: class of each; 0 is background and no annotation's.
+    """
+
+    video_id: str
+    num_frames: int
+    sample_fps: float
+    segments: Float[np.ndarray, "annotations 2"]
+    labels: Int[np.ndarray, " annotations"]
+
+    def __post_init__(self) -> None:
+        empty = np.flatnonzero(self.segments[:, 0] >= self.segments[:, 1])
+        if len(empty):
+            start, end = self.segments[empty[0]]
+            raise UsageError(
+                f"annotation {empty[0]} of video {self.video_id!r} lasts from frame {start:g} to "
+                f"{end:g}; expected start < end"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingWindow:
+    """A window that has at least one whole annotation.
+
+    Attributes:
+        video_id: the video's name.
+        offset: first frame of the window, in sampled frames.
+        segments: annotations of which at least half is in the window, cut at its ends; in frames
+            from 1 to the window's length.
+        labels: class of each.
+        shortest_action: length of the shortest annotation in any window of the video, at most a
+            window, rounded up; frames.
+    """
+
+    video_id: str
+    offset: int
+    segments: Float[np.ndarray, "annotations 2"]
+    labels: Int[np.ndarray, " annotations"]
+    shortest_action: int
+
+
+def window_offsets(num_frames: int, window_frames: int, stride: int) -> list[int]:
+    """First frames of the windows of a video: every stride, and one that ends where it ends.
+
+    A video that is no longer than a window has one window.
+
+    Args:
+        num_frames: length of the video.
+        window_frames: length of a window.
+        stride: from one window to the next.
+    """
+    last = num_frames - window_frames
+    if last <= 0:
+        return [0]
+    offsets = list(range(0, last + 1, stride))
+    return offsets if offsets[-1] == last else [*offsets, last]
+
+
+def training_windows(video: AnnotatedVideo, spec: WindowSpec) -> list[TrainingWindow]:
+    """Windows of a video to train on: those with a whole annotation, by AFSD's rule.
+
+    Frames are counted from 1 here, the last one included, as AFSD counts them: an annotation from
+    a to b lies wholly in the window at offset o if ``a >= o + 1`` and ``b <= o + length``.
+    """
+    windows = list(_cut(video, spec))
+    lengths = [np.diff(window.segments)[:, 0] for window in windows]
+    if video.num_frames <= spec.num_frames:
+        lengths.append(np.diff(video.segments)[:, 0])
+    shortest = math.ceil(np.concatenate(lengths).min(initial=float(spec.num_frames)))
+    return [
+        TrainingWindow(video.video_id, window.offset, window.segments, window.labels, shortest)
+        for window in windows
+        if window.has_whole
+    ]
+
+
+class _Window(NamedTuple):
+    """A window and the annotations that are kept in it; whether one of them is whole."""
+
+    offset: int
+    segments: Float[np.ndarray, "kept 2"]
+    labels: Int[np.ndarray, " kept"]
+    has_whole: bool
+
+
+def _cut(video: AnnotatedVideo, spec: WindowSpec) -> Iterator[_Window]:
+    starts, ends = video.segments[:, 0], video.segments[:, 1]
+    for offset in window_offsets(video.num_frames, spec.num_frames, spec.stride):
+        inside = np.minimum(offset + spec.num_frames, ends) - np.maximum(offset + 1, starts)
+        share = inside / (ends - starts)
+        kept = share >= KEPT_SHARE
+        segments = (video.segments[kept] - offset).clip(1.0, float(spec.num_frames))
+        yield _Window(offset, segments, video.labels[kept], bool((share >= WHOLE).any()))
+
+
+def boundary_maps(
+    segments: Float[np.ndarray, "annotations 2"], length: int
+) -> Float[np.ndarray, "2 length"]:
+    """Where actions start (first row) and end (second row): 1 around each boundary, else 0.
+
+    A stretch is a tenth of its action long, at least 2 frames, and its ends are rounded to even and
+    belong to it.
+
+    Args:
+        segments: start and end of each annotation, in frames of the window.
+        length: of the window.
+    """
+    maps = np.zeros((2, length), dtype=np.float32)
+    for start, end in segments:
+        half = max((end - start) / 10, 2.0) / 2
+        for row, boundary in enumerate((start, end)):
+            first, last = np.rint([boundary - half, boundary + half]).clip(0, length - 1)
+            maps[row, int(first) : int(last) + 1] = 1.0
+    return maps
+
+
+def cut_window(
+    frames: Float[Tensor, "channels time height width"], offset: int, window_frames: int
+) -> Float[Tensor, "channels window height width"]:
+    """Cut a window out of normalised frames; what a short video lacks is 0, mean grey, at its end.
+
+    Args:
+        frames: all sampled frames of the video, normalised.
+        offset: first frame of the window.
+        window_frames: its length.
+
+    Raises:
+        UsageError: the window does not begin in the video.
+    """
+    num_frames = frames.shape[1]
+    if not 0 <= offset < num_frames:
+        raise UsageError(f"a window begins at frame {offset}; expected 0 to {num_frames - 1}")
+    window = frames[:, offset : offset + window_frames]
+    missing = window_frames - window.shape[1]
+    return F.pad(window, (0, 0, 0, 0, 0, missing)) if missing else window
