@@ -15,6 +15,7 @@ from featkd.cli.commands.distillers import distillers
 from featkd.cli.commands.evaluate import evaluate
 from featkd.cli.commands.experiment import experiment
 from featkd.cli.commands.extract import extract
+from featkd.cli.commands.flow import flow
 from featkd.cli.commands.manifest import manifest
 from featkd.cli.commands.models import models
 from featkd.cli.commands.plan import plan
@@ -65,7 +66,7 @@ def main(*, debug: bool) -> None:
 
 
 for command in (
-    demo, recipe, synthesize, manifest, models, distillers, train, plan, extract, represent, cache,
-    distill, sweep, evaluate, compare, report, experiment,
+    demo, recipe, synthesize, manifest, flow, models, distillers, train, plan, extract, represent,
+    cache, distill, sweep, evaluate, compare, report, experiment,
 ):  # fmt: skip
     main.add_command(command)

@@ -28,6 +28,7 @@ def make_pipeline(
         seed=recipe.seed,
         index=RowIndex(store, clips.video_ids()),
         sizes=sizes,
+        read=workspace.frame_reader(teachers[0].preprocess_spec.modality),
     )
     return Pipeline(
         store,

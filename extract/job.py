@@ -143,7 +143,8 @@ def describe_arrays(recipe: Recipe, teacher: Teacher) -> list[ArraySpec]:
     ]
     frames = section.frames
     if frames is not None:
-        clip_shape = (3, num_frames, frames.size, frames.size)
+        num_channels = teacher.preprocess_spec.num_channels
+        clip_shape = (num_channels, num_frames, frames.size, frames.size)
         shape = (
             clip_shape if frames.image == "lossless" else (frame_blob_capacity_bytes(clip_shape),)
         )

@@ -9,7 +9,7 @@ from torch import Tensor
 from featkd.errors import VideoError
 from featkd.experiment.row_index import ABSENT, RowIndex
 from featkd.types import Clip
-from featkd.video import TrainingViews, probe, render_clip
+from featkd.video import FrameReader, TrainingViews, probe, render_clip
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,14 +19,14 @@ class RenderedRow:
     Attributes:
         row: in the cache.
         video_id: of its clip.
-        pixels: by size in pixels, (3, T, size, size); empty for a row that failed.
+        pixels: by size in pixels, (C, T, size, size); empty for a row that failed.
         frames_crc32: of the decoded frames.
         failure: why there are none.
     """
 
     row: int
     video_id: str
-    pixels: dict[int, UInt8[Tensor, "3 time height width"]]
+    pixels: dict[int, UInt8[Tensor, "channels time height width"]]
     frames_crc32: int
     failure: str | None
 
@@ -40,6 +40,7 @@ class RowRenderer:
         seed: of the drawing.
         index: which view each row holds.
         sizes: pixels of each rendering; all come from one decoding.
+        read: where frames come from; None: the colours of the videos.
     """
 
     def __init__(
@@ -50,12 +51,14 @@ class RowRenderer:
         seed: int,
         index: RowIndex,
         sizes: Sequence[int],
+        read: FrameReader | None,
     ) -> None:
         self._clips = clips
         self._views = views
         self._seed = seed
         self._index = index
         self._sizes = tuple(dict.fromkeys(sizes))
+        self._read = read
 
     def __call__(self, row: int) -> RenderedRow:
         """Render one row; a video that cannot serve gives a reason instead of an error."""
@@ -73,7 +76,7 @@ class RowRenderer:
                 return _failed(row, clip.video_id, reason)
             views = self._views.model_copy(update={"num_views": view_index + 1})
             view = views.draw(seed=self._seed, clip=clip, view_index=view_index)
-            rendered = render_clip(clip, view, self._sizes)
+            rendered = render_clip(clip, view, self._sizes, self._read)
         except VideoError as error:
             return _failed(row, clip.video_id, str(error))
         pixels = dict(zip(self._sizes, rendered.pixels, strict=True))

@@ -268,6 +268,7 @@ def _make_look(workspace: Workspace, store: FolderStore) -> Look:
         seed=workspace.recipe.seed,
         index=RowIndex(store, clips.video_ids()),
         sizes=(),
+        read=workspace.frame_reader(workspace.recipe.teacher.preprocess.modality),
     )
 
     @cache

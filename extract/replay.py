@@ -110,6 +110,7 @@ def replay(
             seed=recipe.seed,
             index=RowIndex(store, clips.video_ids()),
             sizes=[size, *(_frame_size(name) for name in names if name.startswith("frames/"))],
+            read=workspace.frame_reader(frozen.card.preprocess.modality),
         )
         comparison = _Comparison(store, precision=recipe.extract.precision)
         with ThreadPoolExecutor(recipe.loading.num_workers, "featkd-decode") as decoders:

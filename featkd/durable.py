@@ -1,7 +1,10 @@
 """Writing files that survive a crash: whole or not at all, and on the disk before returning."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 
 def replace_file(path: Path, content: bytes) -> None:
@@ -10,10 +13,23 @@ def replace_file(path: Path, content: bytes) -> None:
     Raises:
         OSError: it cannot be written; names the file. What was there before is still there.
     """
+    with whole_file(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for writing that appears under its name when the block ends, on the disk.
+
+    Where the block raises, nothing is left, and what was there before is still there.
+
+    Raises:
+        OSError: it cannot be written; names the file.
+    """
     temporary = path.with_name(f"{path.name}.tmp")
     try:
         with temporary.open("wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -21,6 +37,9 @@ def replace_file(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
         # The system names no file when a write, as opposed to opening, finds the disk full.
         error.filename = str(path)
+        raise
+    except BaseException:
+        temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
 

@@ -9,6 +9,7 @@
     ├── VideoError                 a video file cannot serve
     │   ├── VideoOpenError         not a video, empty, truncated beyond opening, no video stream
     │   └── VideoDecodeError       it opens, but a frame that is needed does not decode
+    ├── FlowError                  a folder of optical flow is missing, unfinished or made otherwise
     ├── ModelError                 unknown model, layer or shape
     │   └── CheckpointError        a weights file is missing, damaged or of another model
     ├── RecipeError                unknown key, wrong value, missing section
@@ -51,6 +52,10 @@ class VideoOpenError(VideoError):
 
 class VideoDecodeError(VideoError):
     """The file opens, but a frame that is needed does not decode."""
+
+
+class FlowError(FeatkdError):
+    """A folder of optical flow is missing, unfinished or made in another way."""
 
 
 class ModelError(FeatkdError):

@@ -11,7 +11,7 @@ from featkd.cli.options import any_path, example, output_options, set_option
 Task = Literal["classification", "detection"]
 
 _OPTIONS_OF: dict[Task, dict[str, str]] = {
-    "classification": {"runs": "RUN", "overrides": "--set", "still": "--still"},
+    "classification": {"runs": "RUN", "overrides": "--set", "still": "--still", "others": "--fuse"},
     "detection": {
         "ground_truth": "--ground-truth",
         "tiou": "--tiou",
@@ -34,6 +34,16 @@ def _read_thresholds(
     if not all(0 < threshold <= 1 for threshold in thresholds):
         raise click.BadParameter(f"{value!r}; expected numbers above 0 and at most 1")
     return thresholds
+
+
+def _read_weights(
+    _context: click.Context, _option: click.Parameter, value: str | None
+) -> tuple[float, ...] | None:
+    """Callback of ``--weights``: numbers separated by commas."""
+    try:
+        return None if value is None else tuple(float(weight) for weight in value.split(","))
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r}; expected numbers such as 1,1.5") from error
 
 
 @click.command(epilog=example("featkd evaluate demo runs/demo/teacher --still"))
@@ -85,6 +95,27 @@ def _read_thresholds(
     multiple=True,
     help="Detection: a video to draw; may be given several times.  [default: the first 12]",
 )
+@click.option(
+    "--fuse",
+    "others",
+    metavar="RECIPE RUN",
+    nargs=2,
+    type=(str, any_path),
+    multiple=True,
+    help="Average the one RUN with this run of another recipe, for example colours with flow. May "
+    "be given several times; --set changes every recipe.",
+)
+@click.option(
+    "--weights",
+    metavar="W,W",
+    callback=_read_weights,
+    help="Weights of RUN and of each --fuse, such as 1,1.5.  [default: equal]",
+)
+@click.option(
+    "--scores",
+    type=click.Choice(["probabilities", "logits"]),
+    help="What is averaged where runs are fused.  [default: probabilities]",
+)
 @output_options
 @click.pass_context
 def evaluate(
@@ -100,6 +131,9 @@ def evaluate(
     tiou: tuple[float, ...],
     timelines: Path | None,
     videos: tuple[str, ...],
+    others: tuple[tuple[str, Path], ...],
+    weights: tuple[float, ...] | None,
+    scores: str | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -107,8 +141,8 @@ def evaluate(
 
     RUN is a run folder; without one, every finished run of the recipe's workdir is measured. Reads
     its model.safetensors and the videos of the split. On the test split, writes evaluation.json
-    into the run folder, where 'compare' and 'report' look for it; with --still or another split,
-    only prints.
+    into the run folder, where 'compare' and 'report' look for it; with --still, --fuse or another
+    split, only prints.
 
     With --task detection, PREDICTIONS is a JSON file of segments as ActivityNet has it, written by
     featkd or by any other tool, and --ground-truth is needed. Prints mAP at each threshold of tIoU.
@@ -131,55 +165,32 @@ def evaluate(
             as_json=as_json,
         )
         return
-    from featkd.cli.figures import percent
-    from featkd.cli.progress import show_progress
-    from featkd.cli.tables import print_json, print_table
-    from featkd.errors import UsageError
-    from featkd.evaluation import find_runs
-    from featkd.experiment import Workspace, as_filmed, middle_frame_repeated
-    from featkd.experiment import evaluate as measure
-    from featkd.experiment import evaluate_run as measure_and_write
-    from featkd.recipes import load_recipe
+    if others and len(runs) != 1:
+        raise click.UsageError(f"--fuse averages one RUN with others; {len(runs)} are given")
+    if not others and (weights or scores):
+        raise click.UsageError("--weights and --scores belong to --fuse, which is not given")
+    if weights and len(weights) != 1 + len(others):
+        raise click.UsageError(
+            f"--weights gives {len(weights)} numbers; expected {1 + len(others)}, one for RUN and "
+            "one for each --fuse"
+        )
+    from featkd.cli.accuracy_stages import measure_fused, measure_networks
 
-    workspace = Workspace(load_recipe(source, overrides))
-    folders = runs or tuple(
-        run.folder
-        for run in find_runs(workspace.folder)
-        if run.kind != "representation" and run.summary is not None
-    )
-    if not folders:
-        raise UsageError(f"{workspace.folder} holds no finished run; expected at least one")
-    test_split = workspace.recipe.data.test_split
-    split = split or test_split
-    show = middle_frame_repeated if still else as_filmed
-    with show_progress(quiet=quiet) as progress:
-        accuracies = {
-            folder: measure_and_write(workspace, folder, progress=progress)
-            if split == test_split and not still
-            else measure(
-                workspace, folder / "model.safetensors", split, show=show, progress=progress
-            )
-            for folder in folders
-        }
-    if as_json:
-        measured = {str(folder): accuracy.to_json() for folder, accuracy in accuracies.items()}
-        print_json({"split": split, "one_frame_repeated": still, "runs": measured})
-        return
-    click.echo(f"split {split}{', one frame repeated' if still else ''}; accuracies in %")
-    print_table(
-        ["run", "videos", "top-1", "top-5", "mean class"],
-        [
-            [
-                str(folder),
-                str(accuracy.num_videos),
-                percent(accuracy.top1),
-                percent(accuracy.top5),
-                percent(accuracy.mean_class_accuracy),
-            ]
-            for folder, accuracy in accuracies.items()
-        ],
-        numeric=["videos", "top-1", "top-5", "mean class"],
-    )
+    if others:
+        measure_fused(
+            [(source, runs[0]), *others],
+            overrides,
+            weights=weights or (1.0,) * (1 + len(others)),
+            kind="logits" if scores == "logits" else "probabilities",
+            split=split,
+            still=still,
+            as_json=as_json,
+            quiet=quiet,
+        )
+    else:
+        measure_networks(
+            source, overrides, runs, split=split, still=still, as_json=as_json, quiet=quiet
+        )
 
 
 def _refuse_options_of_another_task(context: click.Context, task: Task) -> None:

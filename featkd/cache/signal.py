@@ -39,7 +39,7 @@ class SignalRequest:
     """
 
     rows: tuple[int, ...]
-    teacher_clips: UInt8[Tensor, "batch 3 time height width"] | None = None
+    teacher_clips: UInt8[Tensor, "batch channels time height width"] | None = None
     visit: int = 0
 
 

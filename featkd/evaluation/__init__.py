@@ -1,6 +1,11 @@
 """How well students do, what they cost, and the report that shows it."""
 
-from featkd.evaluation.accuracy import Accuracy, average_views, measure_accuracy
+from featkd.evaluation.accuracy import (
+    Accuracy,
+    average_by_video,
+    average_views,
+    measure_accuracy,
+)
 from featkd.evaluation.compare import (
     Comparison,
     Difference,
@@ -22,6 +27,7 @@ from featkd.evaluation.runs import (
     read_run,
     read_work_summary,
 )
+from featkd.evaluation.scores import ScoreKind, VideoScores, fuse_scores
 
 __all__ = [
     "Accuracy",
@@ -32,11 +38,15 @@ __all__ = [
     "Run",
     "RunEvaluation",
     "RunSummary",
+    "ScoreKind",
     "SeedResult",
+    "VideoScores",
     "WorkSummary",
+    "average_by_video",
     "average_views",
     "compare",
     "find_runs",
+    "fuse_scores",
     "measure_accuracy",
     "measure_cost",
     "measure_latency",

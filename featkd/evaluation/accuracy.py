@@ -101,11 +101,30 @@ def average_views(
         Probabilities of shape (V, K), at least float32.
 
     Raises:
+        UsageError: as `average_by_video`.
+    """
+    wide = torch.promote_types(logits.dtype, torch.float32)
+    return average_by_video(logits.to(wide).softmax(dim=1), video_index)
+
+
+def average_by_video(
+    values: Float[Tensor, "rows classes"], video_index: Int[Tensor, " rows"]
+) -> Float[Tensor, "videos classes"]:
+    """The mean over the rows of each video, every row counting the same.
+
+    Args:
+        values: one row per view, in any order.
+        video_index: which video each row shows; together the rows must cover 0 to V - 1.
+
+    Returns:
+        Means of shape (V, K), at least float32.
+
+    Raises:
         UsageError: an index is negative, or a video between 0 and the highest index has no view.
     """
     if video_index.numel() == 0:
         raise UsageError("there are no views to average; expected at least one")
-    index = video_index.to(logits.device, torch.long)
+    index = video_index.to(values.device, torch.long)
     if int(index.min()) < 0:
         raise UsageError(f"video_index holds {int(index.min())}; expected indices from 0")
     num_views = torch.bincount(index)
@@ -115,7 +134,6 @@ def average_views(
             f"video {missing} has no view; expected rows for every video from 0 to "
             f"{num_views.numel() - 1}"
         )
-    wide = torch.promote_types(logits.dtype, torch.float32)
-    probabilities = logits.to(wide).softmax(dim=1)
-    total = probabilities.new_zeros(num_views.numel(), logits.shape[1])
-    return total.index_add_(0, index, probabilities) / num_views[:, None]
+    wide = values.to(torch.promote_types(values.dtype, torch.float32))
+    total = wide.new_zeros(num_views.numel(), values.shape[1])
+    return total.index_add_(0, index, wide) / num_views[:, None]

@@ -70,9 +70,13 @@ class ClassifierRun:
 
     def settings(self, workspace: Workspace) -> str:
         """Digest of everything that decides the result."""
+        # Fields of flow stand in its runs alone: runs on colours are as they were before.
+        is_flow = self.card.preprocess.modality == "flow"
+        hidden = {} if is_flow else {"preprocess": {"modality"}}
         return settings_digest(
             {
-                "card": self.card.model_dump(mode="json"),
+                "card": self.card.model_dump(mode="json", exclude=hidden),
+                **(workspace.flow.fingerprint() if is_flow else {}),
                 # Recording decides nothing.
                 "training": self.training.model_dump(mode="json", exclude={"record_logits"}),
                 "distiller": self.distiller.model_dump(mode="json"),

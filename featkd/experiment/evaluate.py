@@ -9,14 +9,14 @@ from torch import Tensor
 
 from featkd.cache import sha256_of_state_dict
 from featkd.errors import UsageError
-from featkd.evaluation import Accuracy, average_views, measure_accuracy
+from featkd.evaluation import Accuracy, VideoScores, average_by_video, average_views
 from featkd.experiment.workspace import Workspace, write_json
 from featkd.models import load_network, place, preprocess, read_weights
 from featkd.types import Progress, Silent
 
 _BATCH_SIZE = 32
 
-Clips = UInt8[Tensor, "batch 3 time height width"]
+Clips = UInt8[Tensor, "batch channels time height width"]
 
 
 def as_filmed(clips: Clips) -> Clips:
@@ -48,8 +48,32 @@ def evaluate(
         progress: shows the work.
 
     Raises:
+        FeatkdError: as `score_videos`.
+    """
+    return score_videos(workspace, weights, split, show=show, progress=progress).accuracy()
+
+
+def score_videos(
+    workspace: Workspace,
+    weights: Path,
+    split: str,
+    *,
+    show: Callable[[Clips], Clips] = as_filmed,
+    progress: Progress | None = None,
+) -> VideoScores:
+    """What saved weights say of every video of a split, averaged over its evaluation views.
+
+    Args:
+        workspace: recipe (manifest, evaluation views, device, folder of flow).
+        weights: file saved by training.
+        split: of the manifest.
+        show: what the network gets to see of the rendered clips.
+        progress: shows the work.
+
+    Raises:
         CheckpointError: the weights cannot be loaded.
-        UsageError: they know other classes than the manifest.
+        UsageError: they know other classes than the manifest, or the recipe lacks the flow that
+            they see.
         VideoError: a video of the split cannot be decoded.
     """
     card, network = load_network(weights)
@@ -60,7 +84,7 @@ def evaluate(
             f"{workspace.recipe.data.manifest}; expected the same names in the same order"
         )
     spec = workspace.recipe.views.evaluate
-    views = workspace.rendered(split, spec, (card.preprocess.size,))
+    views = workspace.rendered(split, spec, (card.preprocess.size,), card.preprocess.modality)
     shown = progress or Silent()
     samples = [sample for sample, clip in enumerate(views.clips) if clip.num_frames]
     if len(samples) < len(views.clips):
@@ -82,9 +106,15 @@ def evaluate(
             logits.append(output.logits.float().cpu())
             videos.extend(batch.samples)
     position = {sample: index for index, sample in enumerate(samples)}
-    scores = average_views(torch.cat(logits), torch.tensor([position[s] for s in videos]))
-    labels = torch.tensor([views.clips[sample].label for sample in samples])
-    return measure_accuracy(scores, labels, len(card.classes))
+    all_logits, video_index = torch.cat(logits), torch.tensor([position[s] for s in videos])
+    clips_scored = [views.clips[sample] for sample in samples]
+    return VideoScores(
+        classes=card.classes,
+        video_ids=tuple(clip.video_id for clip in clips_scored),
+        labels=torch.tensor([clip.label for clip in clips_scored]),
+        probabilities=average_views(all_logits, video_index),
+        logits=average_by_video(all_logits, video_index),
+    )
 
 
 def evaluate_run(

@@ -26,6 +26,10 @@ def teacher_fingerprint(
     views = recipe.views.train.model_dump(mode="json")
     del views["num_views"]
     model = card.model.model_dump(mode="json", exclude={"reused_classifier"})  # students'
+    # Fields of flow stand in those caches alone: caches of colours are as they were before.
+    source: Fingerprint = {"decoder": decoder_version()}
+    if card.preprocess.modality == "flow":
+        source = {"preprocess.modality": "flow", **workspace.flow.fingerprint()}
     return {
         "teacher.weights_sha256": weights_sha256,
         **{f"teacher.{name}": value for name, value in sorted(model.items())},
@@ -35,7 +39,7 @@ def teacher_fingerprint(
         "preprocess.std": list(card.preprocess.std),
         **{f"views.{name}": value for name, value in sorted(views.items())},
         "views.seed": recipe.seed,
-        "decoder": decoder_version(),
+        **source,
         "renderer": f"Pillow {version('pillow')}",
         "manifest.digest": workspace.manifest.digest,
         "manifest.split": recipe.data.train_split,

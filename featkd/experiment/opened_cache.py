@@ -146,9 +146,11 @@ class OpenedCache:
         if spec is None or spec.size != size:
             return None
         name = frames_array(size, spec.image)
-        shape = (3, self._workspace.recipe.views.train.num_frames, size, size)
+        recipe = self._workspace.recipe
+        num_channels = recipe.student.preprocess.num_channels
+        shape = (num_channels, recipe.views.train.num_frames, size, size)
 
-        def read(sample: int, view_index: int) -> UInt8[Tensor, "3 time height width"]:
+        def read(sample: int, view_index: int) -> UInt8[Tensor, "channels time height width"]:
             row = self.row_of(sample, view_index)
             (stored,) = self.store.read_rows(name, [row])
             try:

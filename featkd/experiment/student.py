@@ -165,7 +165,10 @@ def _train(
     teacher_size = recipe.teacher.preprocess.size
     sizes = (card.preprocess.size, teacher_size) if source.needs_clips else (card.preprocess.size,)
     views = workspace.rendered(
-        recipe.data.train_split, recipe.views.train, tuple(dict.fromkeys(sizes))
+        recipe.data.train_split,
+        recipe.views.train,
+        tuple(dict.fromkeys(sizes)),
+        card.preprocess.modality,
     )
     views.check = opened.check_frames
     views.frames = None if source.needs_clips else opened.frames(card.preprocess.size)

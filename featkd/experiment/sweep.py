@@ -230,7 +230,10 @@ class _Sweep:
         else:
             sizes = {key.frames_size}
         views = self._workspace.rendered(
-            recipe.data.train_split, recipe.views.train, tuple(sorted(sizes))
+            recipe.data.train_split,
+            recipe.views.train,
+            tuple(sorted(sizes)),
+            recipe.student.preprocess.modality,
         )
         # One check for all groups: what it has passed is not looked at again.
         self._check = self._check or opened.check_frames

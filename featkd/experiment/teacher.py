@@ -58,7 +58,8 @@ def train_teacher(workspace: Workspace, progress: Progress | None = None) -> boo
     """
     recipe = workspace.recipe
     size = recipe.teacher.preprocess.size
-    views = workspace.rendered(recipe.data.train_split, recipe.views.train, (size,))
+    modality = recipe.teacher.preprocess.modality
+    views = workspace.rendered(recipe.data.train_split, recipe.views.train, (size,), modality)
     num_views = recipe.views.train.num_views
     return run_classifier(
         workspace,
@@ -77,7 +78,8 @@ class FrozenTeacher:
 
     Raises:
         CheckpointError: there is none yet, or it is damaged.
-        UsageError: its classes are not the manifest's.
+        UsageError: its classes are not the manifest's, or it sees another modality than the recipe
+            says.
     """
 
     def __init__(self, workspace: Workspace) -> None:
@@ -89,6 +91,12 @@ class FrozenTeacher:
                 f"{path} knows {len(self.card.classes)} classes that are not those of "
                 f"{workspace.recipe.data.manifest} ({len(workspace.manifest.header.classes)}); "
                 "expected the same names in the same order"
+            )
+        expected = workspace.recipe.teacher.preprocess.modality
+        if self.card.preprocess.modality != expected:
+            raise UsageError(
+                f"{path} sees {self.card.preprocess.modality}, and teacher.preprocess.modality of "
+                f"the recipe is {expected}; expected the same"
             )
         self._settings = workspace.recipe.extract
         self._device = workspace.device

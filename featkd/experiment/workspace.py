@@ -11,11 +11,12 @@ import torch
 
 from featkd.durable import replace_file
 from featkd.errors import FeatkdError, UsageError
+from featkd.flow import FlowReader, open_flow
 from featkd.manifest import Clips, Manifest, read_manifest
 from featkd.recipes import Recipe, dump_recipe
 from featkd.training import RenderedViews
 from featkd.types import Clip
-from featkd.video import EvaluationViews, TrainingViews
+from featkd.video import EvaluationViews, FrameReader, Modality, TrainingViews
 
 
 class Workspace:
@@ -71,6 +72,30 @@ class Workspace:
         return read_manifest(self.recipe.data.manifest, root=self.recipe.data.root)
 
     @cached_property
+    def flow(self) -> FlowReader:
+        """The recipe's optical flow.
+
+        Raises:
+            UsageError: the recipe names no folder of it.
+            FlowError: the folder is missing or damaged.
+        """
+        folder = self.recipe.data.flow
+        if folder is None:
+            raise UsageError(
+                f"recipe {self.recipe.name!r} has no data.flow; expected the folder of the optical "
+                "flow that the network sees"
+            )
+        return open_flow(folder)
+
+    def frame_reader(self, modality: Modality) -> FrameReader | None:
+        """Where the frames that a network sees come from; None: the colours of the videos.
+
+        Raises:
+            FeatkdError: as `flow`.
+        """
+        return self.flow.read if modality == "flow" else None
+
+    @cached_property
     def device(self) -> torch.device:
         """Where to compute.
 
@@ -97,10 +122,14 @@ class Workspace:
         return self.manifest.clips(self.recipe.data.train_split)
 
     def rendered(
-        self, split: str, spec: TrainingViews | EvaluationViews, sizes: tuple[int, ...]
+        self,
+        split: str,
+        spec: TrainingViews | EvaluationViews,
+        sizes: tuple[int, ...],
+        modality: Modality = "rgb",
     ) -> RenderedViews:
         """Views of a split; the same object for the same question."""
-        key = (split, spec, sizes)
+        key = (split, spec, sizes, modality)
         if key not in self._views:
             self._views[key] = RenderedViews(
                 self.manifest.clips(split),
@@ -108,6 +137,7 @@ class Workspace:
                 seed=self.recipe.seed,
                 sizes=sizes,
                 loading=self.recipe.loading,
+                read=self.frame_reader(modality),
             )
         return self._views[key]
 

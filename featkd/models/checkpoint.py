@@ -28,7 +28,8 @@ class NetworkCard(Spec):
     @property
     def input_shape(self) -> tuple[int, int, int, int]:
         """(C, T, H, W)."""
-        return (3, self.num_frames, self.preprocess.size, self.preprocess.size)
+        size = self.preprocess.size
+        return (self.preprocess.num_channels, self.num_frames, size, size)
 
     def build(self, *, layers: tuple[str, ...] = ()) -> VideoClassifier:
         """An untrained network of this card."""

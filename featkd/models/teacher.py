@@ -19,7 +19,7 @@ class Teacher:
     """Any module that maps clips to logits, frozen, with the taps that are read from it.
 
     Args:
-        model: called with preprocessed clips (B, 3, T, H, W), returns logits (B, K).
+        model: called with preprocessed clips (B, C, T, H, W), returns logits (B, K).
         preprocess_spec: the input it was trained on.
         taps: what to read beside the logits.
         batch_size: rows it computes at once, always: fewer are filled up with black clips. How
@@ -56,7 +56,7 @@ class Teacher:
 
     @torch.inference_mode()
     def __call__(
-        self, clips: UInt8[Tensor, "batch 3 time height width"]
+        self, clips: UInt8[Tensor, "batch channels time height width"]
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Logits (B, K) and, by tap key, the reduced maps, float32 on the teacher's device.
 
@@ -80,14 +80,14 @@ class Teacher:
         Raises:
             ModelError: the model lacks a tapped layer.
         """
-        size = self.preprocess_spec.size
-        clip = torch.zeros((1, 3, num_frames, size, size), dtype=torch.uint8)
+        size, num_channels = self.preprocess_spec.size, self.preprocess_spec.num_channels
+        clip = torch.zeros((1, num_channels, num_frames, size, size), dtype=torch.uint8)
         logits, features = self._observe(preprocess(clip, self.preprocess_spec, self.device), 1)
         shapes = {key: tuple(value.shape[1:]) for key, value in features.items()}
         return tuple(logits.shape[1:]), shapes
 
     def _forward(
-        self, clips: UInt8[Tensor, "batch 3 time height width"]
+        self, clips: UInt8[Tensor, "batch channels time height width"]
     ) -> tuple[Tensor, dict[str, Tensor]]:
         num_rows = len(clips)
         if num_rows < self.batch_size:

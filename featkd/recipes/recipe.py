@@ -24,6 +24,9 @@ class DataSection(Spec):
     """Manifest file."""
     root: Path | None = None
     """Folder the manifest's paths start from; default: the manifest's own folder."""
+    flow: Path | None = None
+    """Folder of optical flow, for networks whose ``preprocess.modality`` is ``flow``: made by
+    ``featkd flow``, or images or arrays that others computed."""
     train_split: str = "train"
     """Split that is extracted and trained on."""
     validation_split: str = "val"
@@ -47,7 +50,7 @@ class NetworkSection(Spec):
     model: ModelSpec = ModelSpec()
     """Architecture."""
     preprocess: PreprocessSpec = PreprocessSpec()
-    """Input size and normalisation."""
+    """Input: size, colours or flow, normalisation."""
     training: TrainingSpec = TrainingSpec()
     """Epochs, batch size, optimiser."""
 
@@ -88,5 +91,28 @@ class Recipe(Spec):
             raise ValueError(
                 f"views.train.num_frames is {self.views.train.num_frames} and "
                 f"views.evaluate.num_frames {self.views.evaluate.num_frames}; expected the same"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _modality_fits(self) -> "Recipe":
+        modality = self.teacher.preprocess.modality
+        if self.student.preprocess.modality != modality:
+            raise ValueError(
+                f"teacher.preprocess.modality is {modality} and student.preprocess.modality "
+                f"{self.student.preprocess.modality}; expected the same: a student sees what its "
+                "teacher saw"
+            )
+        if modality == "rgb":
+            return self
+        if self.data.flow is None:
+            raise ValueError(
+                f"preprocess.modality is {modality} and data.flow is not set; expected the folder "
+                "that holds the flow (featkd flow computes it)"
+            )
+        if self.extract.frames is not None and self.extract.frames.image == "jpeg":
+            raise ValueError(
+                "extract.frames.image is jpeg and preprocess.modality flow; expected lossless: "
+                "flow has two channels, which no JPEG image has"
             )
         return self

@@ -36,7 +36,7 @@ class Lesson:
 
     def clips(
         self, spec: PreprocessSpec, device: torch.device
-    ) -> Float[Tensor, "batch 3 time height width"]:
+    ) -> Float[Tensor, "batch channels time height width"]:
         """The clips as a network takes them, on its device."""
         key = spec, device
         if key not in self._clips:

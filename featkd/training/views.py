@@ -14,7 +14,7 @@ from torch import Tensor
 
 from featkd.errors import UsageError
 from featkd.types import Clip, Spec
-from featkd.video import EvaluationViews, Rendered, TrainingViews, render_clip
+from featkd.video import EvaluationViews, FrameReader, Rendered, TrainingViews, render_clip
 
 _BATCHES_AHEAD = 3
 
@@ -36,19 +36,19 @@ class Batch:
         samples: position of each clip in the list the views were made from.
         view_indices: which view of each clip.
         labels: (B,).
-        clips: by size in pixels, (B, 3, T, size, size).
+        clips: by size in pixels, (B, C, T, size, size).
     """
 
     samples: tuple[int, ...]
     view_indices: tuple[int, ...]
     labels: Int[Tensor, " batch"]
-    clips: dict[int, UInt8[Tensor, "batch 3 time height width"]]
+    clips: dict[int, UInt8[Tensor, "batch channels time height width"]]
 
 
 FrameCheck = Callable[[int, int, int], None]
 """Called with sample, view index and CRC32 of the decoded frames; raises where they are wrong."""
 
-FrameSource = Callable[[int, int], UInt8[Tensor, "3 time height width"] | None]
+FrameSource = Callable[[int, int], UInt8[Tensor, "channels time height width"] | None]
 """Gives the pixels of (sample, view index) where it has them."""
 
 
@@ -67,6 +67,7 @@ class RenderedViews:
         seed: of the drawing.
         sizes: pixels of each rendering; all come from one decoding.
         loading: threads and memory.
+        read: where frames come from; default: the colours of the videos.
 
     Attributes:
         check: sees the frames of every view that was decoded before its pixels are given out. A
@@ -84,6 +85,7 @@ class RenderedViews:
         seed: int,
         sizes: Sequence[int],
         loading: LoadingSpec,
+        read: FrameReader | None = None,
     ) -> None:
         if not clips:
             raise UsageError("there are no clips to render; expected at least one")
@@ -92,6 +94,7 @@ class RenderedViews:
         self.seed = seed
         self.sizes = tuple(dict.fromkeys(sizes))
         self.loading = loading
+        self.read = read
         self.check: FrameCheck | None = None
         self.frames: FrameSource | None = None
         self._decoded: dict[tuple[int, int], _Decoded] = {}
@@ -100,7 +103,7 @@ class RenderedViews:
         self._lock = Lock()
 
     def render(self, sample: int, view_index: int) -> list[Tensor]:
-        """Every size of one view, (3, T, size, size) each.
+        """Every size of one view, (C, T, size, size) each.
 
         Raises:
             VideoError: the file cannot be decoded.
@@ -139,7 +142,7 @@ class RenderedViews:
     def _render_from_file(self, sample: int, view_index: int) -> Rendered:
         clip = self.clips[sample]
         view = self.spec.draw(seed=self.seed, clip=clip, view_index=view_index)
-        return render_clip(clip, view, self.sizes)
+        return render_clip(clip, view, self.sizes, self.read)
 
     def _reserve(self, tensors: Sequence[Tensor]) -> bool:
         """Take memory for tensors out of the budget, if they fit."""

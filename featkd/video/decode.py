@@ -70,6 +70,26 @@ def read_frames(
         return _gather(clip, frame_indices, zip(wanted, straight, strict=True))
 
 
+def stream_frames(clip: Clip) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
+    """Decode every frame of a clip in order, holding one at a time.
+
+    Args:
+        clip: the stretch of video.
+
+    Yields:
+        The pixels that `read_frames` gives.
+
+    Raises:
+        VideoOpenError: the file is not a video.
+        VideoDecodeError: a frame does not decode, or the frames differ in size.
+    """
+    with open_video(clip.path) as (container, stream):
+        every = range(clip.num_frames)
+        straight = _straight_frames(container, stream, clip, every)
+        for _, rgb in _converted(clip, zip(every, straight, strict=True)):
+            yield rgb
+
+
 def _straight_frames(
     container: InputContainer, stream: VideoStream, clip: Clip, wanted: Sequence[int]
 ) -> Iterator[VideoFrame]:
@@ -138,8 +158,22 @@ def _gather(
     places: dict[int, list[int]] = {}
     for place, frame_index in enumerate(frame_indices):
         places.setdefault(frame_index, []).append(place)
-    to_rgb = RgbConverter()
     frames: UInt8[np.ndarray, "frames height width 3"] | None = None
+    for frame_index, rgb in _converted(clip, decoded):
+        if frames is None:
+            frames = np.empty((len(frame_indices), *rgb.shape), np.uint8)
+        for place in places[frame_index]:
+            frames[place] = rgb
+    assert frames is not None, "read_frames asks for at least one frame"  # noqa: S101
+    return frames
+
+
+def _converted(
+    clip: Clip, decoded: Iterator[tuple[int, VideoFrame]]
+) -> Iterator[tuple[int, UInt8[np.ndarray, "height width 3"]]]:
+    """Decoded frames as RGB, all of one size."""
+    to_rgb = RgbConverter()
+    shape: tuple[int, ...] | None = None
     for frame_index, frame in decoded:
         try:
             rgb = to_rgb(frame)
@@ -148,14 +182,10 @@ def _gather(
                 f"{clip.path}: frame {frame_index} of {clip.video_id!r} does not convert from "
                 f"{frame.format.name} to RGB: {libav_words(error)}"
             ) from error
-        if frames is None:
-            frames = np.empty((len(frame_indices), *rgb.shape), np.uint8)
-        if rgb.shape != frames.shape[1:]:
+        shape = shape or rgb.shape
+        if rgb.shape != shape:
             raise VideoDecodeError(
                 f"{clip.path}: frame {frame_index} is {rgb.shape[1]}x{rgb.shape[0]} pixels, "
-                f"expected {frames.shape[2]}x{frames.shape[1]} as the frames before it"
+                f"expected {shape[1]}x{shape[0]} as the frames before it"
             )
-        for place in places[frame_index]:
-            frames[place] = rgb
-    assert frames is not None, "read_frames asks for at least one frame"  # noqa: S101
-    return frames
+        yield frame_index, rgb

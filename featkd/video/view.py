@@ -65,7 +65,12 @@ class TrainingViews(Spec):
 
 
 class EvaluationViews(Spec):
-    """Fixed views: stretches spread evenly over the clip, each in one or three square crops."""
+    """Fixed views: stretches spread evenly over the clip, each in one or three square crops.
+
+    One of each is the centre clip. The field's 10 x 3 are ``num_clips`` 10 and ``num_crops`` 3, as
+    in Feichtenhofer et al., "SlowFast Networks", ICCV 2019, section 4; stretches lie as in TSN,
+    each in the middle of its share.
+    """
 
     num_frames: NumFrames = 64
     """Frames a view has."""
@@ -75,6 +80,9 @@ class EvaluationViews(Spec):
     """Stretches per clip, each in the middle of its equal share; 1 is the centre."""
     num_crops: Literal[1, 3] = 1
     """1: the centre square. 3: squares at both ends and the centre of the longer side."""
+    crop_scale: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Side of the square as a fraction of the clip's shorter side: 0.875 is the field's crop of 224
+    pixels out of frames whose shorter side was scaled to 256."""
 
     @property
     def num_views(self) -> int:
@@ -97,6 +105,7 @@ class EvaluationViews(Spec):
         span = (self.num_frames - 1) * self.frame_stride + 1
         free = max(0, clip.num_frames - span)
         along = 0.5 if self.num_crops == 1 else crop_index / 2
+        x, y = (along, 0.5) if clip.width >= clip.height else (0.5, along)
         return View(
             video_id=clip.video_id,
             view_index=view_index,
@@ -106,7 +115,7 @@ class EvaluationViews(Spec):
                 self.num_frames,
                 self.frame_stride,
             ),
-            crop_box=_square(clip, 1.0, along, along),
+            crop_box=_square(clip, self.crop_scale, x, y),
             flip=False,
         )
 

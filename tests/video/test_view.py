@@ -206,3 +206,36 @@ RECORDED = View(
     crop_box=(0.13507679359677477, 0.12209213880069848, 0.7913267935967747, 0.9970921388006985),
     flip=True,
 )
+
+
+def test_evaluation_draw__ten_clips_of_three_crops_as_the_field_has_them():
+    clip = Clip("l", CLIP.path, 0, num_frames=300, width=340, height=256, fps=25.0)
+    views = EvaluationViews(num_frames=64, num_clips=10, num_crops=3)
+    assert views.num_views == 30
+    free = 300 - 64
+    for stretch in range(10):
+        share = free / 10
+        start = int(stretch * share + share / 2)
+        for crop, left in enumerate((0, 42, 84)):
+            view = views.draw(seed=0, clip=clip, view_index=3 * stretch + crop)
+            assert view.frame_indices == tuple(range(start, start + 64))
+            pixels = [view.crop_box[0] * 340, view.crop_box[1] * 256]
+            pixels += [view.crop_box[2] * 340, view.crop_box[3] * 256]
+            assert pixels == pytest.approx([left, 0, left + 256, 256])
+
+
+@pytest.mark.parametrize(("width", "height"), [(340, 256), (256, 340)])
+def test_evaluation_draw__crops_a_part_of_the_shorter_side(width, height):
+    clip = Clip("l", CLIP.path, 0, num_frames=10, width=width, height=height, fps=25.0)
+    views = EvaluationViews(num_crops=3, crop_scale=0.875)
+    boxes = [views.draw(seed=0, clip=clip, view_index=i).crop_box for i in range(3)]
+    for box, along in zip(boxes, (0, 58, 116), strict=True):
+        left, top = (along, 16) if width > height else (16, along)
+        pixels = [box[0] * width, box[1] * height, box[2] * width, box[3] * height]
+        assert pixels == pytest.approx([left, top, left + 224, top + 224])
+
+
+@pytest.mark.parametrize("value", [0.0, 1.1])
+def test_evaluation_views__refuse_crop_scale_out_of_bounds(value):
+    with pytest.raises(ValidationError, match="crop_scale"):
+        EvaluationViews(crop_scale=value)
