@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from featkd.errors import ManifestError, VideoError
-from featkd.manifest.build import BuildResult, BuildWarning, Rejected
+from featkd.manifest.build_result import BuildResult, BuildWarning, Rejected
 from featkd.manifest.checksum import sha256_of
 from featkd.manifest.formats.listing import Listing, ids_of
 from featkd.manifest.manifest import Manifest
