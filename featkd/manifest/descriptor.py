@@ -41,7 +41,7 @@ class DatasetDescriptor(Spec):
     citation: str = Field(min_length=1)
     task: Literal["recognition", "detection"] = "recognition"
     lists: str | None = None
-    folds: dict[str, dict[str, NonNegativeInt]] = Field(default_factory=lambda: {"1": {}})
+    folds: dict[str, dict[str, NonNegativeInt]] = {"1": {}}
     num_segments: dict[str, NonNegativeInt] = Field(default_factory=dict)
 
     def protocol_of(self, fold: str) -> str:
