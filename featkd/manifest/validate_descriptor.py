@@ -15,9 +15,9 @@ def check_descriptor(
     """Check classes and counts against what is known of the dataset; no file is touched.
 
     Errors: a class that the dataset does not have, or classes in another order, so that labels
-    mean something else. Warnings: some of the classes left out, so that labels are shifted; more or fewer rows, or segments,
-    in a split than the fold has. Counts are compared only where the header's protocol is that of a
-    fold.
+    mean something else. Warnings: some of the classes left out, so that labels are shifted; more or
+    fewer rows, or segments, in a split than the fold has. Counts are compared only where the
+    header's protocol is that of a fold.
 
     Args:
         manifest: what to check.
@@ -61,7 +61,7 @@ def _classes(classes: tuple[str, ...], descriptor: DatasetDescriptor) -> Iterato
         yield Problem("error", None, None, "classes", classes[0], "the official order", message)
     elif labels != list(range(len(labels))):
         message = (
-            f"{len(labels)} of the {len(known)} classes of {descriptor.dataset} are listed, so that "
+            f"{len(labels)} of the {len(known)} classes of {descriptor.dataset} are listed, and "
             "labels are not its own; expected all, or the first of them"
         )
         yield Problem("warning", None, None, "classes", str(len(labels)), str(len(known)), message)
