@@ -108,6 +108,12 @@ def test_build__plain_list_of_an_own_dataset(featkd: Featkd, videos: Path, tmp_p
     assert "'mine' has no descriptor" in result.stderr
     result = featkd(*arguments, "--classes", tmp_path / "classes.txt", "--json")
     assert json.loads(result.stdout)["splits"]["val"]["videos"] == 8, result.output
+    lists = ("--lists", tmp_path / "val.csv", "--format", "paths")
+    result = featkd("manifest", "validate", videos / "m.csv", *lists, "--json")
+    assert json.loads(result.stdout)["errors"] == []
+    (tmp_path / "val.csv").write_text(f"{names[0]} 0\n", encoding="utf-8")
+    result = featkd("manifest", "validate", videos / "m.csv", *lists, "--json")
+    assert [one["field"] for one in json.loads(result.stdout)["errors"]] == ["class_name"]
 
 
 def test_build__annotations_lie_beside_the_manifest(
