@@ -125,18 +125,23 @@ def test_build__annotations_lie_beside_the_manifest(
     lists = tmp_path / "thumos"
     lists.mkdir()
     (lists / "Diving_val.txt").write_text("video_validation_0000001 0.1 0.5\n", encoding="utf-8")
-    (lists / "Diving_test.txt").write_text("video_test_0000002 0.2 99.5\n", encoding="utf-8")
+    test = "video_test_0000002 0.2 99.5\nvideo_test_0000003 1 2\n"  # the second is not there
+    (lists / "Diving_test.txt").write_text(test, encoding="utf-8")
     arguments = ("manifest", "build", videos, "-o", videos / "m.csv", "--dataset", "thumos14")
     result = featkd(*arguments, "--lists", lists)
     assert "2 segments written beside it" in result.stdout, result.output
     assert (videos / "m.annotations.csv").exists()
-    result = featkd("manifest", "validate", videos / "m.csv", "--lists", lists, "--json")
+    result = featkd("manifest", "validate", videos / "m.csv", "--json")
     assert result.exit_code == 0, result.output
     warnings = json.loads(result.stdout)["warnings"]
     assert [one["video_id"] for one in warnings if one["field"] == "end_sec"] == [
         "video_test_0000002"
     ]
     assert any("has 1 segments; expected 3007" in one["message"] for one in warnings)
+    result = featkd("manifest", "validate", videos / "m.csv", "--lists", lists, "--json")
+    found = json.loads(result.stdout)
+    assert found["errors"] == []
+    assert any("video_test_0000003 is listed" in one["message"] for one in found["warnings"])
 
 
 @pytest.mark.parametrize(
