@@ -18,7 +18,8 @@ ARGS ?=
 # Each worker of pytest computes with one thread, so that they do not fight over cores.
 WORKERS ?= 2
 # All that measure speed and safety; those that train students for a table are started by hand.
-BENCHMARKS := benchmarks/manifest_load.py benchmarks/memory_format.py \
+BENCHMARKS := benchmarks/manifest_load.py benchmarks/manifest_build.py \
+    benchmarks/memory_format.py \
     benchmarks/cache_open.py benchmarks/cache_write.py benchmarks/cache_read.py \
     benchmarks/extraction_overhead.py benchmarks/extraction_memory.py \
     benchmarks/cached_training.py benchmarks/distiller_cost.py benchmarks/sweep.py \

@@ -63,6 +63,8 @@ def make_stand_ins(root: Path, names: list[str]) -> None:
         path.parent.mkdir(exist_ok=True)
         with path.open("wb") as file:
             file.write(video)
+            padding = MEAN_CLIP_BYTES - len(video) - 8
+            file.write(b"JUNK" + padding.to_bytes(4, "little"))  # a chunk that players pass over
             file.seek(MEAN_CLIP_BYTES - 8)
             file.write(number.to_bytes(8, "little"))
 

@@ -1,5 +1,6 @@
 """``featkd manifest build``."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -186,6 +187,8 @@ def build(
             )
     table = result.with_rejected() if keep_rejected else result.manifest
     if result.annotations is not None:
-        write_annotations(result.annotations, annotations_path(output))
+        segments = result.annotations.of_videos(table.select(["video_id"])["video_id"])
+        result = replace(result, annotations=segments)
+        write_annotations(segments, annotations_path(output))
     write_manifest(table, output)
     print_build(result, table, output, as_json=as_json)

@@ -30,7 +30,13 @@ from featkd.cli.options import any_path, example, output_options
     metavar="PATH",
     type=any_path,
     multiple=True,
-    help="Also compare with the dataset's own lists, and say what is odd in them.",
+    help="Also compare with lists, and say what is odd in them.",
+)
+@click.option(
+    "--format",
+    "list_format",
+    metavar="FORM",
+    help="Form of lists that are not the dataset's own, as for 'build'.",
 )
 @click.option(
     "--workers",
@@ -50,6 +56,7 @@ def validate(
     files: bool,
     contents: bool,
     lists: tuple[Path, ...],
+    list_format: str | None,
     workers: int,
     as_json: bool,
     quiet: bool,
@@ -72,6 +79,7 @@ def validate(
         check_files,
         check_listing,
         check_table,
+        describe_dataset,
         described_datasets,
         journal_beside,
         read_annotations,
@@ -86,13 +94,14 @@ def validate(
     problems = check_table(table)
     if annotations is not None:
         problems += check_annotations(annotations, table)
-    if table.header.dataset in described_datasets() or lists:
-        descriptor = shipped_descriptor(table.header.dataset)
-        problems += check_descriptor(table, descriptor, annotations)
-        if lists:
-            fold = descriptor.fold_of(table.header.protocol) or "1"
-            listing = read_listing(lists, descriptor, fold=fold)
-            problems += check_listing(table, listing, annotations)
+    dataset, classes = table.header.dataset, table.header.classes
+    if dataset in described_datasets():
+        problems += check_descriptor(table, shipped_descriptor(dataset), annotations)
+    if lists:
+        descriptor = describe_dataset(dataset, classes=classes, lists=list_format)
+        fold = descriptor.fold_of(table.header.protocol) or "1"
+        listing = read_listing(lists, descriptor, fold=fold)
+        problems += check_listing(table, listing, annotations)
     with show_progress(quiet=quiet) as progress:
         if contents:
             # A folder that cannot be written to may still be read.

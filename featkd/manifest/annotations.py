@@ -61,6 +61,11 @@ class Annotations:
         )
         return cls(header, _typed(pd.DataFrame(rows, columns=list(ANNOTATION_COLUMNS))))
 
+    def of_videos(self, video_ids: Iterable[str]) -> "Annotations":
+        """The segments of some videos alone."""
+        chosen = self.table["video_id"].isin(list(video_ids))
+        return Annotations(self.header, self.table[chosen].reset_index(drop=True))
+
 
 def annotations_path(manifest_path: Path) -> Path:
     """Where the annotations of a manifest lie: beside it, as ``<its name>.annotations.csv``."""

@@ -34,7 +34,7 @@ def read_listing(
         ManifestError: a list is missing or wrong, naming file, line, value and expectation.
         UsageError: the dataset has no lists or no such fold.
     """
-    if descriptor.lists not in LIST_FORMATS:
+    if descriptor.lists is None or descriptor.lists not in LIST_FORMATS:
         raise UsageError(
             f"lists of {descriptor.dataset} have the form {descriptor.lists!r}; "
             f"expected one of {', '.join(LIST_FORMATS)}"

@@ -16,6 +16,11 @@ _PACKAGE = "featkd.data_manifests"
 _SUFFIX = ".yaml"
 
 
+def _one_fold() -> dict[str, dict[str, int]]:
+    """One way to split, of unknown counts."""
+    return {"1": {}}
+
+
 class DatasetDescriptor(Spec):
     """What is true of every copy of a dataset.
 
@@ -41,7 +46,7 @@ class DatasetDescriptor(Spec):
     citation: str = Field(min_length=1)
     task: Literal["recognition", "detection"] = "recognition"
     lists: str | None = None
-    folds: dict[str, dict[str, NonNegativeInt]] = Field(default_factory=lambda: {"1": {}})
+    folds: dict[str, dict[str, NonNegativeInt]] = Field(default_factory=_one_fold)
     num_segments: dict[str, NonNegativeInt] = Field(default_factory=dict)
 
     def protocol_of(self, fold: str) -> str:

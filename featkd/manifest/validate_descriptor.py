@@ -1,6 +1,7 @@
 """Compares a manifest with the descriptor of its dataset."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 
 from featkd.manifest.annotations import Annotations
 from featkd.manifest.descriptor import DatasetDescriptor
@@ -14,9 +15,9 @@ def check_descriptor(
     """Check classes and counts against what is known of the dataset; no file is touched.
 
     Errors: a class that the dataset does not have, or classes in another order, so that labels
-    mean something else. Warnings: some of the classes left out; more or fewer rows, or segments,
-    in a split than the fold has. Counts are compared only where the header's protocol is that of a
-    fold.
+    mean something else. Warnings: some of the classes left out, so that labels are shifted; more or
+    fewer rows, or segments, in a split than the fold has. Counts are compared only where the
+    header's protocol is that of a fold.
 
     Args:
         manifest: what to check.
@@ -28,11 +29,15 @@ def check_descriptor(
     if fold is None:
         return problems
     splits = manifest.select(["video_id", "split"])
-    num_rows = splits["split"].value_counts().to_dict()
+    num_rows = Counter(splits["split"])
     problems += _counts(num_rows, descriptor.folds[fold], "rows", descriptor.dataset, fold)
     if annotations is not None:
         split_of_video = dict(zip(splits["video_id"], splits["split"], strict=True))
-        num_segments = annotations.table["video_id"].map(split_of_video).value_counts().to_dict()
+        num_segments = Counter(
+            split_of_video[video]
+            for video in annotations.table["video_id"]
+            if video in split_of_video
+        )
         expected = descriptor.num_segments
         problems += _counts(num_segments, expected, "segments", descriptor.dataset, fold)
     return problems
@@ -54,16 +59,16 @@ def _classes(classes: tuple[str, ...], descriptor: DatasetDescriptor) -> Iterato
             f"than its own; expected {descriptor.classes[0]!r} first and so on"
         )
         yield Problem("error", None, None, "classes", classes[0], "the official order", message)
-    if len(labels) < len(known):
+    elif labels != list(range(len(labels))):
         message = (
-            f"{len(labels)} of the {len(known)} classes of {descriptor.dataset} are listed; "
-            "expected all, so that labels are its own"
+            f"{len(labels)} of the {len(known)} classes of {descriptor.dataset} are listed, and "
+            "labels are not its own; expected all, or the first of them"
         )
         yield Problem("warning", None, None, "classes", str(len(labels)), str(len(known)), message)
 
 
 def _counts(
-    found: dict[str, int], expected: dict[str, int], what: str, dataset: str, fold: str
+    found: Mapping[str, int], expected: Mapping[str, int], what: str, dataset: str, fold: str
 ) -> Iterator[Problem]:
     for split, count in expected.items():
         if found.get(split, 0) != count:

@@ -30,7 +30,7 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
 
     Raises:
         VideoOpenError: the file is missing, a folder, empty, a git-lfs pointer, not a video, or
-            holds no video stream.
+            holds no video stream or one of an unknown codec.
     """
     # An absolute path cannot be taken for a protocol such as "pipe:0"; metadata that is not UTF-8
     # is common in old AVI files and nothing here reads it.
@@ -48,6 +48,9 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             kinds = ", ".join(sorted({other.type for other in container.streams})) or "none"
             raise VideoOpenError(f"{path} has no video stream (streams: {kinds})")
         stream = moving[0]
+        # A file that was cut inside its header can tell of a stream without saying what it is.
+        if not stream.codec_context:
+            raise VideoOpenError(f"{path} has a video stream that no decoder is known for")
         stream.thread_count = 1
         yield container, stream
 

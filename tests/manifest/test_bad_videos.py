@@ -83,11 +83,11 @@ def _spoil(root: Path, names: list[str], encode: Encode) -> dict[str, str]:
 REASONS = {
     "missing": "there is none",
     "empty": "empty (0 bytes)",
-    "corrupt": "",
+    "corrupt": "0 of 2 declared frames decode",
     "no video": "cannot be opened as a video",
     "wrong suffix": "contents are matroska",
     "duplicate": "copy of class0/0000.mp4",
-    "cut": "cannot be opened as a video",
+    "cut": "no decoder is known for",
     "folder": "there is a folder",
     "pointer": "git-lfs pointer",
     "no frame": "cannot be opened as a video",

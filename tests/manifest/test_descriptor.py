@@ -2,8 +2,14 @@ from pathlib import Path
 
 import pytest
 
-from featkd.errors import ManifestError
-from featkd.manifest import COLUMNS, read_descriptor
+from featkd.errors import ManifestError, UsageError
+from featkd.manifest import (
+    COLUMNS,
+    describe_dataset,
+    described_datasets,
+    read_descriptor,
+    shipped_descriptor,
+)
 
 DATA_MANIFESTS = Path(__file__).parents[2] / "data_manifests"
 RIGHT = {
@@ -77,3 +83,50 @@ def test_read_descriptor__no_mapping(tmp_path: Path) -> None:
         read_descriptor(path)
     with pytest.raises(ManifestError, match=r"absent\.yaml cannot be read"):
         read_descriptor(tmp_path / "absent.yaml")
+
+
+def test_described_datasets__are_the_files_here() -> None:
+    assert list(described_datasets()) == sorted(path.stem for path in DATA_MANIFESTS.glob("*.yaml"))
+
+
+@pytest.mark.parametrize("dataset", described_datasets())
+def test_fold_of__is_the_reverse_of_protocol_of(dataset: str) -> None:
+    descriptor = shipped_descriptor(dataset)
+    for fold in descriptor.folds:
+        assert descriptor.fold_of(descriptor.protocol_of(fold)) == fold
+    assert descriptor.fold_of("drawn by hash") is None
+    with pytest.raises(UsageError, match="fold of"):
+        descriptor.protocol_of("0")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "num_classes", "label", "name"),
+    [
+        ("ucf101", 101, 36, "HandstandPushups"),
+        ("hmdb51", 51, 6, "climb_stairs"),
+        ("kinetics400", 400, 399, "zumba"),
+        ("kinetics600", 600, 308, "passing American football (in game)"),
+        ("kinetics700", 700, 699, "zumba"),
+        ("something_something_v2", 174, 173, "Wiping something off of something"),
+        ("activitynet", 200, 10, "Playing ten pins"),
+        ("thumos14", 20, 19, "VolleyballSpiking"),
+        ("kth", 6, 3, "jogging"),
+    ],
+)
+def test_shipped_descriptor__classes(dataset: str, num_classes: int, label: int, name: str) -> None:
+    classes = shipped_descriptor(dataset).classes
+    assert len(classes) == num_classes
+    assert classes[label] == name
+
+
+def test_describe_dataset__own_classes_and_lists() -> None:
+    shipped = shipped_descriptor("hmdb51")
+    assert describe_dataset("hmdb51") == shipped
+    other = describe_dataset("hmdb51", classes=["wave", "run"], lists="paths")
+    assert (other.classes, other.lists, other.folds) == (("wave", "run"), "paths", shipped.folds)
+    mine = describe_dataset("mine", classes=["a"], lists="frames")
+    assert (mine.dataset, mine.classes, mine.lists) == ("mine", ("a",), "frames")
+    with pytest.raises(UsageError, match="'mine' has no descriptor"):
+        describe_dataset("mine", classes=["a"])
+    with pytest.raises(UsageError, match="'mine' has no descriptor; expected one of activitynet"):
+        shipped_descriptor("mine")

@@ -12,6 +12,7 @@ from featkd.manifest import (
     Problem,
     build_from_folders,
     check_contents,
+    check_extra_files,
     check_files,
     check_table,
 )
@@ -40,6 +41,10 @@ def _changed(manifest: Manifest, cells: dict[tuple[int, str], object]) -> Manife
     for (row, column), value in cells.items():
         table.loc[row, column] = value
     return replace(manifest, table=table)
+
+
+def _errors(problems: list[Problem]) -> list[Problem]:
+    return [problem for problem in problems if problem.severity == "error"]
 
 
 def _only(problems: list[Problem]) -> Problem:
@@ -120,7 +125,9 @@ def built(tmp_path: Path, encode: Encode) -> Manifest:
 
 def test_check_files__all_there(built: Manifest) -> None:
     assert check_files(built) == []
-    assert check_contents(built, num_workers=2) == []
+    problem = _only(check_contents(built, num_workers=2))
+    assert (problem.severity, problem.video_id, problem.value) == ("warning", "run/a", "0")
+    assert "cannot be opened as a video" in problem.message
 
 
 def test_check_files__what_is_not_there(built: Manifest, tmp_path: Path) -> None:
@@ -140,9 +147,19 @@ def test_check_files__what_is_not_there(built: Manifest, tmp_path: Path) -> None
     assert check_contents(built) == problems
 
 
+def test_check_extra_files__what_no_row_names(built: Manifest, tmp_path: Path) -> None:
+    assert check_extra_files(built) == []
+    (tmp_path / "jump" / "deep").mkdir(parents=True)
+    for name in ("jump/deep/x.AVI", "y.mp4", "notes.txt"):
+        (tmp_path / name).write_bytes(b"")
+    problems = check_extra_files(built)
+    assert [problem.value for problem in problems] == ["jump/deep/x.AVI", "y.mp4"]
+    assert {problem.severity for problem in problems} == {"warning"}
+
+
 def test_check_contents__another_file(built: Manifest, tmp_path: Path, encode: Encode) -> None:
     encode(tmp_path / "run" / "b.mp4", num_frames=3)
-    digest, frames = check_contents(built)
+    digest, frames = _errors(check_contents(built))
     assert (digest.field, digest.row, digest.severity) == ("sha256", 1, "error")
     assert digest.value == built.table["sha256"][1]
     assert (frames.field, frames.value) == ("num_frames", "5")
@@ -151,14 +168,14 @@ def test_check_contents__another_file(built: Manifest, tmp_path: Path, encode: E
 
 def test_check_contents__damaged_file(built: Manifest, tmp_path: Path) -> None:
     (tmp_path / "run" / "b.mp4").write_bytes(b"damaged")
-    digest, frames = check_contents(built)
+    digest, frames = _errors(check_contents(built))
     assert digest.field == "sha256"
     assert frames.field == "num_frames"
     assert "0: " in frames.expected
 
 
 def test_check_contents__mended_file(built: Manifest, tmp_path: Path, encode: Encode) -> None:
-    encode(tmp_path / "run" / "a.mp4")
+    encode(tmp_path / "run" / "a.mp4", shade=90)
     assert [problem.field for problem in check_contents(built)] == ["sha256", "num_frames"]
 
 
@@ -169,18 +186,34 @@ def test_check_contents__mended_file(built: Manifest, tmp_path: Path, encode: En
 def test_check_contents__wrong_facts(
     built: Manifest, column: str, value: float, field: str, expected: str
 ) -> None:
-    problem = _only(check_contents(_changed(built, {(2, column): value})))
+    problem = _only(_errors(check_contents(_changed(built, {(2, column): value}))))
     assert (problem.row, problem.field) == (2, field)
     assert expected in problem.expected
 
 
 def test_check_contents__stretch_of_a_file(built: Manifest) -> None:
     stretch = {(2, "start_sec"): 0.2, (2, "end_sec"): 0.5, (2, "num_frames"): 3}
-    assert check_contents(_changed(built, stretch)) == []
+    assert _errors(check_contents(_changed(built, stretch))) == []
     wrong = stretch | {(2, "num_frames"): 4}
-    assert _only(check_contents(_changed(built, wrong))).field == "num_frames"
+    assert _only(_errors(check_contents(_changed(built, wrong)))).field == "num_frames"
 
 
 def test_check_contents__workers(built: Manifest) -> None:
     with pytest.raises(UsageError, match="num_workers is -1"):
         check_contents(built, num_workers=-1)
+
+
+def test_check_contents__file_that_became_a_copy(built: Manifest, tmp_path: Path) -> None:
+    (tmp_path / "run" / "c.mp4").write_bytes((tmp_path / "run" / "b.mp4").read_bytes())
+    digest, frames, copy = _errors(check_contents(built))
+    assert {problem.video_id for problem in (digest, frames, copy)} == {"run/c"}
+    assert (digest.field, frames.field, copy.field) == ("sha256", "num_frames", "path")
+    assert "it is a copy of run/b.mp4" in copy.message
+
+
+def test_check_contents__suffix_of_another_format(tmp_path: Path, encode: Encode) -> None:
+    encode(tmp_path / "run" / "a.mkv")
+    (tmp_path / "run" / "a.mkv").rename(tmp_path / "run" / "a.mp4")
+    problem = _only(check_contents(build_from_folders(tmp_path, dataset="t").manifest))
+    assert (problem.severity, problem.field) == ("warning", "path")
+    assert "its contents are matroska" in problem.message

@@ -140,3 +140,11 @@ def test_probe__refuses_stretch_without_frames(write_video):
         probe(path, start_sec=2.0, end_sec=3.0)
     with pytest.raises(UsageError, match="end_sec"):
         probe(path, start_sec=2.0, end_sec=2.0)
+
+
+def test_probe__file_that_was_cut_inside_its_header(write_video):
+    path = write_video(num_frames=5)
+    content = path.read_bytes()
+    path.write_bytes(content[: content.index(b"stsd")])  # the box that names the codec
+    with pytest.raises(VideoOpenError, match="no decoder is known for"):
+        probe(path)

@@ -42,7 +42,7 @@ def read_thumos14(files: ListFiles, classes: ClassIndex, fold: str) -> Listing: 
     """
     segments: list[ListedSegment] = []
     remarks: list[Remark] = []
-    split_of_video = {}
+    split_of_video: dict[str, str] = {}
     for name, split in _SPLIT_OF_SET.items():
         rows = list(_rows(files, name, classes))
         clear = [row.segment for row in rows if row.segment.class_name != AMBIGUOUS]
