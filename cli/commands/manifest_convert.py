@@ -184,7 +184,7 @@ def _read(
     known = FORMATS[name]
     if isinstance(known, ListFormat) and lists and classes:
         places = {split: source / file for split, file in lists.items()}
-        listing = known.read_files(places, source / classes, root)
+        partial = known.read_files(places, source / classes, root)
     else:
-        listing = known.read(source, root)
-    return complete(listing, root, progress, num_workers=num_workers)
+        partial = known.read(source, root)
+    return complete(partial, root, progress, num_workers=num_workers)

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from featkd.manifest.formats.complete import complete
 from featkd.manifest.formats.croissant import Croissant
 from featkd.manifest.formats.export import export_manifest, link_videos
-from featkd.manifest.formats.listing import Format, Listing, left_out
 from featkd.manifest.formats.lists import MMACTION2, PYTORCHVIDEO, SLOWFAST, ListFormat
+from featkd.manifest.formats.partial import Format, PartialManifest, left_out
 from featkd.manifest.formats.videofolder import VideoFolder
 from featkd.manifest.formats.whole_files import as_whole_files
 
@@ -20,7 +20,7 @@ __all__ = [
     "Croissant",
     "Format",
     "ListFormat",
-    "Listing",
+    "PartialManifest",
     "VideoFolder",
     "as_whole_files",
     "complete",

@@ -1,4 +1,4 @@
-"""Makes a manifest of a listing: what it does not say, the files do."""
+"""Makes a whole manifest of a partial one: what it does not say, the files do."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,12 +6,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from featkd.errors import ManifestError, VideoError
 from featkd.manifest.build_result import BuildResult, BuildWarning, Rejected
 from featkd.manifest.checksum import sha256_of
-from featkd.manifest.formats.listing import Listing, ids_of
+from featkd.manifest.formats.partial import PartialManifest, ids_of
 from featkd.manifest.manifest import Manifest
 from featkd.manifest.parallel import map_in_threads
 from featkd.manifest.schema import COLUMN_NAMES
@@ -26,31 +27,35 @@ _NEEDED = ("num_frames", "fps", "width", "height")
 
 
 def complete(
-    listing: Listing, root: Path, progress: Progress | None = None, *, num_workers: int = 4
+    given: PartialManifest, root: Path, progress: Progress | None = None, *, num_workers: int = 4
 ) -> BuildResult:
-    """Make a manifest of a listing.
+    """Make a whole manifest of a partial one.
 
-    A listing that has frame counts, rates and sizes is taken as it is, and no file is read.
-    Otherwise each file is decoded once and hashed, as `build_from_folders` does it: one that does
-    not open is rejected with its reason, one that decodes in part is kept with a warning.
+    One that has frame counts, rates and sizes is taken as it is, and no file is read. Otherwise
+    each file is decoded once and hashed, as `build_from_folders` does it: one that does not open
+    is rejected with its reason, one that decodes in part is kept with a warning.
 
     Args:
-        listing: what another format says.
+        given: what another format says.
         root: folder of the videos.
         progress: shows the files as they are read.
         num_workers: threads that decode and hash.
 
     Raises:
-        ManifestError: if the listing breaks a rule of manifests, or no file serves.
+        ManifestError: if what is given breaks a rule of manifests, or no file serves.
     """
-    table = listing.table
+    table = given.table
     if "video_id" not in table:
         table = table.assign(video_id=ids_of(table["path"].tolist()))
     table = table.assign(**{name: value for name, value in _DEFAULTS.items() if name not in table})
     if all(name in table and table[name].notna().all() for name in _NEEDED):
         if "sha256" not in table:
             table = table.assign(sha256=None)
-        return BuildResult(Manifest(listing.header, table[list(COLUMN_NAMES)], root), (), ())
+        return BuildResult(Manifest(given.header, table[list(COLUMN_NAMES)], root), (), ())
+    try:
+        table = table.astype({"start_sec": np.float64, "end_sec": np.float64})
+    except (ValueError, TypeError) as error:
+        raise ManifestError(f"start_sec or end_sec: {error}; expected seconds") from error
     records = table.astype(object).where(table.notna(), None).to_dict("records")
     outcomes = (progress or Silent()).track(
         map_in_threads(partial(_measure, root), records, num_workers=num_workers),
@@ -72,7 +77,7 @@ def complete(
             f"{root}: none of the {len(records)} videos that are listed serves; "
             f"the first, {rejected[0].path}: {rejected[0].reason}"
         )
-    manifest = Manifest(listing.header, pd.DataFrame(rows)[list(COLUMN_NAMES)], root)
+    manifest = Manifest(given.header, pd.DataFrame(rows)[list(COLUMN_NAMES)], root)
     return BuildResult(manifest, tuple(rejected), tuple(warnings))
 
 

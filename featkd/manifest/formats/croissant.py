@@ -11,7 +11,7 @@ from typing import Any
 from featkd.durable import replace_file
 from featkd.errors import ManifestError
 from featkd.manifest.checksum import sha256_of
-from featkd.manifest.formats.listing import Listing
+from featkd.manifest.formats.partial import PartialManifest
 from featkd.manifest.formats.text_file import read_text
 from featkd.manifest.manifest import Manifest
 from featkd.manifest.read import read_manifest
@@ -70,7 +70,7 @@ class Croissant:
         text = json.dumps(description, indent=1, ensure_ascii=False)
         replace_file(folder / DESCRIPTION, f"{text}\n".encode())
 
-    def read(self, folder: Path, root: Path) -> Listing:
+    def read(self, folder: Path, root: Path) -> PartialManifest:
         """Read the manifest that a Croissant description names.
 
         Croissant says what a table holds, in any words; only tables that are manifests are read.
@@ -89,7 +89,7 @@ class Croissant:
                 f"{folder / table} has another checksum than {path} says; expected {sha256}"
             )
         manifest = read_manifest(folder / table, root=root)
-        return Listing(manifest.header, manifest.table)
+        return PartialManifest(manifest.header, manifest.table)
 
 
 def _description(manifest: Manifest, table: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from featkd.durable import sync_folder
 from featkd.errors import ManifestError
-from featkd.manifest.formats.listing import Format
+from featkd.manifest.formats.partial import Format
 from featkd.manifest.formats.videofolder import places
 from featkd.manifest.manifest import Manifest
 

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from featkd.durable import replace_file
 from featkd.errors import ManifestError
 from featkd.manifest.formats.class_list import read_classes, write_class_ids, write_label_map
-from featkd.manifest.formats.listing import Listing
+from featkd.manifest.formats.partial import PartialManifest
 from featkd.manifest.formats.text_file import read_text
 from featkd.manifest.manifest import Manifest
 from featkd.manifest.schema import ManifestHeader, explain
@@ -65,7 +65,7 @@ class ListFormat:
         write = write_label_map if self.class_file.endswith(".txt") else write_class_ids
         replace_file(folder / self.class_file, write(manifest.header.classes))
 
-    def read(self, folder: Path, root: Path) -> Listing:
+    def read(self, folder: Path, root: Path) -> PartialManifest:
         """Read the lists and the class list of a folder, by the names that `write` gives them."""
         lists = {
             path.name.removesuffix(self.suffix): path
@@ -78,7 +78,7 @@ class ListFormat:
             )
         return self.read_files(lists, folder / self.class_file, root)
 
-    def read_files(self, lists: Mapping[str, Path], classes: Path, root: Path) -> Listing:
+    def read_files(self, lists: Mapping[str, Path], classes: Path, root: Path) -> PartialManifest:
         """Read lists and a class list of any names.
 
         Args:
@@ -117,7 +117,7 @@ class ListFormat:
         if not rows:
             listed = ", ".join(str(path) for path in lists.values())
             raise ManifestError(f"{listed}: no video is listed; expected at least one")
-        return Listing(header, pd.DataFrame(rows))
+        return PartialManifest(header, pd.DataFrame(rows))
 
     def _check(self, table: pd.DataFrame) -> None:
         refuse = partial(_refuse, self.name, table)

@@ -17,8 +17,8 @@ from pydantic import ValidationError
 from featkd.durable import replace_file
 from featkd.errors import ManifestError
 from featkd.manifest.formats.dataset_card import card_of, read_card
-from featkd.manifest.formats.listing import Listing
 from featkd.manifest.formats.metadata_rows import metadata_rows
+from featkd.manifest.formats.partial import PartialManifest
 from featkd.manifest.manifest import Manifest
 from featkd.manifest.schema import COLUMN_NAMES, COLUMNS, ManifestHeader, explain
 
@@ -30,7 +30,7 @@ _SPLIT_NAME = r"\w+(\.\w+)*"
 
 
 class VideoFolder:
-    """Folders of videos with metadata, as ``load_dataset("videofolder")`` reads them.
+    """Folders of videos with metadata, as ``datasets.load_dataset`` reads them.
 
     Attributes:
         name: its name in options and messages.
@@ -68,7 +68,7 @@ class VideoFolder:
             replace_file(folder / split / METADATA[0], "".join(lines).encode())
         replace_file(folder / CARD, card_of(manifest, kept).encode())
 
-    def read(self, folder: Path, root: Path) -> Listing:
+    def read(self, folder: Path, root: Path) -> PartialManifest:
         """Read the metadata and the dataset card of a folder.
 
         Args:
@@ -102,7 +102,7 @@ class VideoFolder:
             )
         except ValidationError as error:
             raise ManifestError(f"{folder}: {explain(error)}") from error
-        return Listing(header, table)
+        return PartialManifest(header, table)
 
 
 def places(manifest: Manifest) -> list[str]:
@@ -191,6 +191,13 @@ def _with_classes(
                 f"or label as a number of the feature 'label' in {CARD}"
             )
         table = table.assign(class_name=[names[int(label)] for label in numbers])
+    no_text = ~table["class_name"].map(lambda name: isinstance(name, str))
+    if no_text.any():
+        row = no_text.to_numpy().argmax()
+        raise ManifestError(
+            f"{folder}: class of {table['path'].iloc[row]!r} is "
+            f"{table['class_name'].iloc[row]!r}; expected a name for every video"
+        )
     if names is None and "label" in table:
         pairs = table[["label", "class_name"]].drop_duplicates().sort_values("label")
         if pairs["label"].tolist() != list(range(len(pairs))):

@@ -87,19 +87,19 @@ def test_read__what_others_wrote(lists: Write) -> None:
         k_train_list_videos__txt="./a/x.mp4 1\r\n\n  a/y.mp4   0  \n",
         label_map__txt="run\njump\n\n",
     )
-    listing = MMACTION2.read_files(
+    partial = MMACTION2.read_files(
         {"train": folder / "k_train_list_videos.txt"}, folder / "label_map.txt", folder
     )
-    table = listing.table
+    table = partial.table
     assert table["path"].tolist() == ["a/x.mp4", "a/y.mp4"]
     assert table["class_name"].tolist() == ["jump", "run"]
-    assert listing.header.dataset == folder.name
+    assert partial.header.dataset == folder.name
 
 
 def test_read__absolute_paths_lie_in_the_root(lists: Write, tmp_path: Path) -> None:
     folder = lists(train__csv=f"{tmp_path}/videos/a.mp4 0\n", class_names__json='{"run": 0}')
-    listing = FORMATS["slowfast"].read(folder, tmp_path / "videos")
-    assert listing.table["path"].tolist() == ["a.mp4"]
+    partial = FORMATS["slowfast"].read(folder, tmp_path / "videos")
+    assert partial.table["path"].tolist() == ["a.mp4"]
     with pytest.raises(ManifestError, match=r"line 1: '.*a\.mp4' does not lie in .*elsewhere"):
         FORMATS["slowfast"].read(folder, tmp_path / "elsewhere")
 

@@ -28,8 +28,8 @@ def _trip(manifest: Manifest, name: str, root: Path | None = None) -> tuple[obje
     with TemporaryDirectory() as folder:
         place = Path(folder) / "export"
         export_manifest(manifest, FORMATS[name], place)
-        listing = FORMATS[name].read(place, root or place)
-    return listing.header, listing.table
+        partial = FORMATS[name].read(place, root or place)
+    return partial.header, partial.table
 
 
 def _assert_same_rows(found: pd.DataFrame, expected: pd.DataFrame, columns: list[str]) -> None:
@@ -65,6 +65,29 @@ LISTED = {
     "slowfast": {"paths": SPACELESS, "splits": st.sampled_from(["train", "val", "test"])},
     "pytorchvideo": {"paths": STRIPPED, "splits": VISIBLE},
 }
+
+
+# How their own loaders take a list apart.
+LOADERS = {
+    "mmaction2": lambda text: [line.strip().split(" ") for line in text.strip("\n").split("\n")],
+    "slowfast": lambda text: [line.split(" ") for line in text.splitlines()],
+    "pytorchvideo": lambda text: [line.rsplit(None, 1) for line in text.splitlines()],
+}
+
+
+@pytest.mark.parametrize("name", LISTED)
+@examples
+@given(data=st.data())
+def test_lists__as_their_own_loaders_read_them(
+    draw_manifest: DrawManifest, name: str, data: st.DataObject
+) -> None:
+    manifest = draw_manifest(data, clips=False, **LISTED[name])
+    with TemporaryDirectory() as folder:
+        export_manifest(manifest, FORMATS[name], Path(folder) / "export")
+        for split, rows in manifest.table.groupby("split"):
+            path = Path(folder) / "export" / f"{split}{FORMATS[name].suffix}"
+            pairs = [(video, int(label)) for video, label in LOADERS[name](path.read_text("utf-8"))]
+            assert pairs == list(zip(rows["path"], rows["label"], strict=True))
 
 
 @pytest.mark.parametrize("name", LISTED)

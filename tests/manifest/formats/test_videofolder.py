@@ -1,14 +1,18 @@
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from featkd.errors import ManifestError
 from featkd.manifest import Manifest
 from featkd.manifest.formats import VideoFolder, complete, export_manifest, link_videos
+from featkd.manifest.schema import COLUMN_NAMES
 
 FOLDER = VideoFolder()
 
@@ -59,8 +63,8 @@ def test_link_videos__makes_the_folder_whole(
     export_manifest(split_manifest, FOLDER, folder)
     assert link_videos(split_manifest, folder) == 2
     assert link_videos(split_manifest, folder) == 0
-    listing = FOLDER.read(folder, folder)
-    unmeasured = replace(listing, table=listing.table.drop(columns="num_frames"))
+    partial = FOLDER.read(folder, folder)
+    unmeasured = replace(partial, table=partial.table.drop(columns="num_frames"))
     result = complete(unmeasured, folder, num_workers=1)
     assert result.manifest.table["num_frames"].tolist() == [15, 20]
     assert not result.rejected
@@ -147,10 +151,10 @@ def test_read__what_others_wrote(
     tmp_path: Path, files: dict[str, str], classes: tuple[str, ...], labels: list[int]
 ) -> None:
     folder = _folder(tmp_path, files)
-    listing = FOLDER.read(folder, folder)
-    assert listing.header.classes == classes
-    assert listing.table["label"].tolist() == labels
-    assert set(listing.table["split"]) == {"train"}
+    partial = FOLDER.read(folder, folder)
+    assert partial.header.classes == classes
+    assert partial.table["label"].tolist() == labels
+    assert set(partial.table["split"]) == {"train"}
 
 
 LINE = '{"file_name": "a.mp4", "class_name": "run"}'
@@ -171,6 +175,10 @@ LINE = '{"file_name": "a.mp4", "class_name": "run"}'
         (
             {"metadata.jsonl": '{"file_name": "a", "label": 3, "class_name": "x"}'},
             "labels have gaps",
+        ),
+        (
+            {"metadata.jsonl": LINE + '\n{"file_name": "b.mp4"}'},
+            r"class of 'b\.mp4' is nan; expected a name for every video",
         ),
         ({"metadata.jsonl": LINE, "README.md": CARD.format(names="[sit]")}, "class 'run' is not"),
         ({"metadata.jsonl": LINE, "README.md": CARD.format(names="{'1': run}")}, "from 0"),
@@ -196,3 +204,26 @@ def test_complete__a_path_outside_the_folder_is_refused(tmp_path: Path) -> None:
     folder = _folder(tmp_path / "hf", {"train/metadata.jsonl": line})
     with pytest.raises(ManifestError, match="leads out of the root"):
         complete(FOLDER.read(folder, folder), folder)
+
+
+VALUES = st.none() | st.booleans() | st.integers(-2, 3) | st.floats() | st.text(max_size=3)
+JSON = st.recursive(VALUES, lambda inner: st.lists(inner, max_size=2), max_leaves=3)
+KEYS = st.sampled_from(["file_name", *COLUMN_NAMES])
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    rows=st.lists(st.dictionaries(KEYS, JSON), max_size=3),
+    names=st.none() | JSON | st.lists(st.sampled_from("ab"), max_size=2),
+)
+def test_read__whatever_stands_there_is_read_or_refused(
+    tmp_path: Path, rows: list[dict], names: object
+) -> None:
+    lines = "\n".join(json.dumps({"file_name": "a.mp4", **row}) for row in rows)
+    folder = _folder(tmp_path, {"metadata.jsonl": lines, "a.mp4": "no video"})
+    (folder / "README.md").write_text(CARD.format(names=json.dumps(names)))
+    # Nothing else may be raised, whatever stands there.
+    with suppress(ManifestError):
+        complete(FOLDER.read(folder, folder), folder, num_workers=1)

@@ -12,7 +12,7 @@ from featkd.manifest.schema import COLUMN_NAMES, ManifestHeader
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class PartialManifest:
     """What a file or folder in another format says: some columns of a manifest.
 
     Attributes:
@@ -48,7 +48,7 @@ class Format(Protocol):
             ManifestError: naming the first value that the format cannot hold.
         """
 
-    def read(self, folder: Path, root: Path) -> Listing:
+    def read(self, folder: Path, root: Path) -> PartialManifest:
         """Read a folder that `write` or others have written.
 
         Args:
