@@ -52,7 +52,7 @@ def evaluate(
         UsageError: they know other classes than the manifest.
         VideoError: a video of the split cannot be decoded.
     """
-    card, network = load_network(weights)
+    card, network = load_network(weights, factories=workspace.recipe.factories())
     manifest = workspace.manifest
     if card.classes != manifest.header.classes:
         raise UsageError(
