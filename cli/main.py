@@ -25,6 +25,7 @@ from featkd.cli.commands.represent import represent
 from featkd.cli.commands.sweep import sweep
 from featkd.cli.commands.synthesize import synthesize
 from featkd.cli.commands.train import train
+from featkd.cli.commands.weights import weights
 from featkd.cli.failures import describe_failure
 from featkd.cli.options import example
 
@@ -66,7 +67,7 @@ def main(*, debug: bool) -> None:
 
 
 for command in (
-    demo, recipe, synthesize, manifest, flow, models, distillers, train, plan, extract, represent,
-    cache, distill, sweep, evaluate, compare, report, experiment,
+    demo, recipe, synthesize, manifest, flow, models, weights, distillers, train, plan, extract,
+    represent, cache, distill, sweep, evaluate, compare, report, experiment,
 ):  # fmt: skip
     main.add_command(command)

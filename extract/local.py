@@ -16,7 +16,7 @@ from featkd.cache import (
     refuse_mismatches,
     take_inventory,
 )
-from featkd.errors import UsageError
+from featkd.errors import ModelError, UsageError
 from featkd.experiment.arrays import TRAJECTORY_LAYER, is_extracted_layer, is_teacher_layer
 from featkd.experiment.fingerprint import teacher_fingerprint
 from featkd.experiment.frozen_modules import CLASSIFIER_MODULE, save_classifier
@@ -69,6 +69,7 @@ def extract(workspace: Workspace, progress: Progress | None = None) -> ExtractSu
 
     Raises:
         CheckpointError: the teacher is missing or damaged.
+        ModelError: a distiller needs its classifier, which does not read the mean of a map.
         RequirementError: its training left no logits, or had other settings than the recipe.
         FingerprintError: the cache holds another teacher's features, or a video changed.
         CacheLockedError: another process writes to it.
@@ -78,6 +79,13 @@ def extract(workspace: Workspace, progress: Progress | None = None) -> ExtractSu
     started = time.perf_counter()
     recipe = workspace.recipe
     frozen = FrozenTeacher(workspace)
+    classifier = frozen.classifier()
+    if classifier is None and joint_requirements(recipe).classifier:
+        raise ModelError(
+            f"the classifier of {frozen.card.model.name} does not read the mean of a map, and a "
+            "distiller of the recipe reads maps with the teacher's classifier; expected others "
+            "than fn, simkd, wkd_logit"
+        )
     taps = taps_to_extract(recipe)
     fingerprint = teacher_fingerprint(workspace, frozen.card, frozen.weights_sha256)
     exists = (workspace.cache_path / "featkd.json").exists()
@@ -87,15 +95,15 @@ def extract(workspace: Workspace, progress: Progress | None = None) -> ExtractSu
             require_same_teacher(store, fingerprint)
             require_formats(store, recipe)
             taps = tuple(sorted({*taps, *held_taps(store)}))
-            if _is_complete(store, workspace):
+            if _is_complete(store, workspace, has_classifier=classifier is not None):
                 return _summarise(store, 0, {}, started)
     trajectory = load_trajectory(workspace) if joint_requirements(recipe).trajectory else None
     teachers = [
         frozen.with_taps(taps, device=device) for device in devices_of(recipe.extract.devices)
     ]
     with _open(workspace, exists=exists) as store:
-        if CLASSIFIER_MODULE not in store.module_names():
-            save_classifier(store, frozen.network.backbone.logits.linear())
+        if classifier is not None and CLASSIFIER_MODULE not in store.module_names():
+            save_classifier(store, classifier)
         _add_views(store, workspace)
         jobs = plan_jobs(store, recipe, teachers[0])
         copied = [] if trajectory is None else [trajectory_job(workspace, store)]
@@ -141,7 +149,7 @@ def require_same_teacher(store: FolderStore, fingerprint: Fingerprint) -> None:
             refuse_mismatches(compare(layer.fingerprint, fingerprint), cache=store.location)
 
 
-def _is_complete(store: FolderStore, workspace: Workspace) -> bool:
+def _is_complete(store: FolderStore, workspace: Workspace, *, has_classifier: bool) -> bool:
     recipe = workspace.recipe
     wanted = {*wanted_arrays(recipe, taps_to_extract(recipe))}
     layers = {n: layer for n, layer in store.layers().items() if is_teacher_layer(n)}
@@ -151,7 +159,7 @@ def _is_complete(store: FolderStore, workspace: Workspace) -> bool:
     held = {array.name for layer in layers.values() for array in layer.arrays}
     num_views = int(store.row_columns(["view_index"])["view_index"].max()) + 1
     return (
-        CLASSIFIER_MODULE in store.module_names()
+        (not has_classifier or CLASSIFIER_MODULE in store.module_names())
         and held >= wanted
         and num_views >= recipe.views.train.num_views
         and all(len(store.committed_parts(name)) == store.num_parts for name in layers)

@@ -94,8 +94,9 @@ def repair(
             made_from = teacher_fingerprint(workspace, frozen.card, frozen.weights_sha256)
             require_same_teacher(store, made_from)
             rewritten = [file for file in broken if Path(file).name == CLASSIFIER_MODULE]
-            if rewritten:  # it is the teacher's own, and nothing was learned from it
-                save_classifier(store, frozen.network.backbone.logits.linear())
+            classifier = frozen.classifier()
+            if rewritten and classifier is not None:  # nothing was learned from the teacher's own
+                save_classifier(store, classifier)
                 restored += rewritten
                 broken = [file for file in broken if file not in rewritten]
             retracted = _choose_parts(workspace, store, damaged, shown, retry_failed=retry_failed)

@@ -9,7 +9,7 @@ from featkd.cli.options import example, output_options, recipe_options
 @recipe_options
 @output_options
 def train(*, recipe_source: str, overrides: tuple[str, ...], as_json: bool, quiet: bool) -> None:
-    """Train the teacher of a recipe from labels.
+    """Train the teacher of a recipe from labels, or take the weights that the recipe names.
 
     Reads the manifest and its videos (the training split). Writes <workdir>/teacher: weights
     (model.safetensors), the log of the epochs, the resolved recipe and a summary. A stopped run

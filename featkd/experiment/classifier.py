@@ -12,9 +12,10 @@ from featkd.cache.signal import SignalSource
 from featkd.distillers import DistillerSpec, Shapes, build_distiller
 from featkd.errors import UsageError
 from featkd.evaluation import measure_cost
+from featkd.experiment.initial_weights import InitialWeights
 from featkd.experiment.run_folder import begin, finish, is_finished
-from featkd.experiment.workspace import Workspace
-from featkd.models import NetworkCard, VideoClassifier, save_network
+from featkd.experiment.workspace import Workspace, write_json
+from featkd.models import ModelSpec, Network, NetworkCard, save_network
 from featkd.training import (
     ClassifierTraining,
     Lesson,
@@ -44,6 +45,7 @@ class ClassifierRun:
         signal: ``none``, ``cached`` or ``live``; for the record.
         samples: clips that a run on a growing cache is confined to; None where all serve.
         exceptions: differences between cache and recipe that were allowed; for the record.
+        initial: what it starts from; None starts from random numbers.
     """
 
     kind: Literal["teacher", "student"]
@@ -57,6 +59,7 @@ class ClassifierRun:
     signal: str
     samples: tuple[int, ...] | None = None
     exceptions: tuple[Mismatch, ...] = ()
+    initial: InitialWeights | None = None
 
     @property
     def description(self) -> str:
@@ -72,9 +75,11 @@ class ClassifierRun:
         """Digest of everything that decides the result."""
         # Fields of flow stand in its runs alone: runs on colours are as they were before.
         is_flow = self.card.preprocess.modality == "flow"
-        hidden = {} if is_flow else {"preprocess": {"modality"}}
+        hidden = {"origin": True} if is_flow else {"origin": True, "preprocess": {"modality"}}
+        initial = {} if self.initial is None else {"initial": dict(self.initial.settings())}
         return settings_digest(
             {
+                **initial,
                 "card": self.card.model_dump(mode="json", exclude=hidden),
                 **(workspace.flow.fingerprint() if is_flow else {}),
                 # Recording decides nothing.
@@ -142,7 +147,7 @@ def prepare_classifier(
 
     Raises:
         UsageError: there are fewer clips than one batch needs.
-        ModelError: network, distiller and signal do not fit.
+        ModelError: network, distiller and signal do not fit, or it cannot start from what it shall.
         RequirementError: the signal lacks something.
     """
     if len(lessons) == 0:
@@ -155,7 +160,14 @@ def prepare_classifier(
     network = run.card.build(layers=run.distiller.requires.student_layers)
     example = lessons.example()
     classifier = example.signal.classifier
-    if classifier is not None and run.card.model.reused_classifier is not None:
+    if run.initial is not None:
+        write_json(run.folder / "initial_weights.json", run.initial.load(network))
+    model = run.card.model
+    if (
+        classifier is not None
+        and isinstance(model, ModelSpec)
+        and model.reused_classifier is not None
+    ):
         network.reuse_classifier(classifier)
     shapes = measure_shapes(network, run.card, example)
     return ClassifierTraining(
@@ -169,7 +181,7 @@ def prepare_classifier(
     )
 
 
-def measure_shapes(network: VideoClassifier, card: NetworkCard, lesson: Lesson) -> Shapes:
+def measure_shapes(network: Network, card: NetworkCard, lesson: Lesson) -> Shapes:
     """Look at one lesson from both sides; the network's state stays as it is."""
     network.eval()
     with torch.no_grad():

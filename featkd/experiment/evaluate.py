@@ -76,7 +76,7 @@ def score_videos(
             they see.
         VideoError: a video of the split cannot be decoded.
     """
-    card, network = load_network(weights)
+    card, network = load_network(weights, factories=workspace.recipe.factories())
     manifest = workspace.manifest
     if card.classes != manifest.header.classes:
         raise UsageError(

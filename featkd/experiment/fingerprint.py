@@ -25,14 +25,15 @@ def teacher_fingerprint(
     recipe = workspace.recipe
     views = recipe.views.train.model_dump(mode="json")
     del views["num_views"]
-    model = card.model.model_dump(mode="json", exclude={"reused_classifier"})  # students'
+    origin = {} if card.origin is None else {"teacher.origin_sha256": card.origin.sha256}
     # Fields of flow stand in those caches alone: caches of colours are as they were before.
     source: Fingerprint = {"decoder": decoder_version()}
     if card.preprocess.modality == "flow":
         source = {"preprocess.modality": "flow", **workspace.flow.fingerprint()}
     return {
         "teacher.weights_sha256": weights_sha256,
-        **{f"teacher.{name}": value for name, value in sorted(model.items())},
+        **origin,
+        **{f"teacher.{name}": value for name, value in sorted(card.model.described().items())},
         "teacher.precision": recipe.extract.precision,
         "preprocess.size": card.preprocess.size,
         "preprocess.mean": list(card.preprocess.mean),

@@ -97,8 +97,9 @@ def _train(
     begin(folder, recipe)
     seed_everything(recipe.seed)
     modules = build_modules(arguments)
-    # The classifier goes on from the teacher's own.
-    modules.classifier.load_state_dict(teacher.network.backbone.logits.state_dict())
+    own = teacher.classifier()
+    if own is not None and own.weight.shape[1] == channels:  # it goes on from the teacher's own
+        modules.classifier.start_from(own)
     clips = workspace.train_clips()
     training = RepresentationTraining(
         store=store,

@@ -10,7 +10,9 @@ from pydantic import TypeAdapter
 from featkd.cache import FolderStore
 from featkd.cache.signal import SignalSource
 from featkd.distillers import Requirements
+from featkd.errors import UsageError
 from featkd.experiment.classifier import ClassifierRun, run_classifier
+from featkd.experiment.initial_weights import InitialWeights, WeightsOfFile, WeightsOfTeacher
 from featkd.experiment.needs import distiller_requirements
 from featkd.experiment.opened_cache import OpenedCache
 from featkd.experiment.teacher import FrozenTeacher
@@ -20,7 +22,9 @@ from featkd.models import (
     LiveSignal,
     ModelSpec,
     NetworkCard,
+    NetworkSpec,
     ReusedClassifierSpec,
+    resolve_spec,
 )
 from featkd.types import Progress, Silent, TapSpec
 
@@ -76,7 +80,7 @@ def distill(
             signal,
             opened,
             source,
-            student_card(workspace, name, teacher),
+            teacher,
             progress or Silent(),
             committed_only=committed_only,
         )
@@ -89,10 +93,16 @@ def student_card(workspace: Workspace, name: str, teacher: FrozenTeacher) -> Net
         workspace: the recipe.
         name: key of the recipe's ``distillers``.
         teacher: whose channels a projector has to give, and whose size it pools to.
+
+    Raises:
+        UsageError: the distiller changes the student, and the student is a foreign model.
+        ModelError: the student's configuration cannot be read.
     """
     recipe = workspace.recipe
     model = recipe.student.model
     needs = distiller_requirements(recipe, name)
+    if not isinstance(model, ModelSpec):
+        return _foreign_card(workspace, name, model, needs)
     added: dict[str, object] = {}
     if needs.student_attention and model.attention_head is None:
         added["attention_head"] = recipe.representation.attention_head
@@ -112,8 +122,29 @@ def student_card(workspace: Workspace, name: str, teacher: FrozenTeacher) -> Net
     )
 
 
+def initial_weights(
+    workspace: Workspace, card: NetworkCard, teacher: FrozenTeacher
+) -> InitialWeights | None:
+    """What the recipe's students start from; None where it is random numbers.
+
+    Args:
+        workspace: the recipe.
+        card: of the student.
+        teacher: whose layers it may take over.
+    """
+    section = workspace.recipe.student
+    if section.init_from_teacher:
+        return WeightsOfTeacher(teacher.network.state_dict(), teacher.weights_sha256)
+    return None if section.weights is None else WeightsOfFile(section.weights, card)
+
+
 def student_run(
-    workspace: Workspace, name: str, seed: int, opened: OpenedCache, card: NetworkCard
+    workspace: Workspace,
+    name: str,
+    seed: int,
+    opened: OpenedCache,
+    card: NetworkCard,
+    initial: InitialWeights | None,
 ) -> ClassifierRun:
     """The run of a student that learns from the cache.
 
@@ -123,6 +154,7 @@ def student_run(
         seed: of the student.
         opened: the cache, opened for what the distiller needs.
         card: from `student_card`.
+        initial: from `initial_weights`.
     """
     return ClassifierRun(
         kind="student",
@@ -135,6 +167,26 @@ def student_run(
         fingerprint=opened.fingerprint,
         signal="cached",
         exceptions=opened.exceptions,
+        initial=initial,
+    )
+
+
+def _foreign_card(
+    workspace: Workspace, name: str, model: NetworkSpec, needs: Requirements
+) -> NetworkCard:
+    parts = needs.student_parts()
+    if parts:
+        raise UsageError(
+            f"distiller {name!r} gives the student: {', '.join(parts)}, for the maps of the I3D "
+            "family; student.model is of another kind, so expected a distiller that leaves the "
+            "student as it is, or one of i3d, top_i3d, bottom_i3d, i2d"
+        )
+    recipe = workspace.recipe
+    return NetworkCard(
+        model=resolve_spec(model),
+        classes=workspace.manifest.header.classes,
+        num_frames=recipe.views.train.num_frames,
+        preprocess=recipe.student.preprocess,
     )
 
 
@@ -156,13 +208,14 @@ def _train(
     signal: Signal,
     opened: OpenedCache,
     source: SignalSource,
-    card: NetworkCard,
+    teacher: FrozenTeacher,
     progress: Progress,
     *,
     committed_only: bool,
 ) -> bool:
     recipe = workspace.recipe
     teacher_size = recipe.teacher.preprocess.size
+    card = student_card(workspace, name, teacher)
     sizes = (card.preprocess.size, teacher_size) if source.needs_clips else (card.preprocess.size,)
     views = workspace.rendered(
         recipe.data.train_split,
@@ -176,7 +229,7 @@ def _train(
     folder = workspace.student_folder(label, seed)
     samples = _begun_with(folder, opened.samples) if committed_only else opened.samples
     run = replace(
-        student_run(workspace, name, seed, opened, card),
+        student_run(workspace, name, seed, opened, card, initial_weights(workspace, card, teacher)),
         name=label,
         folder=folder,
         signal=signal,

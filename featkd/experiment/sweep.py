@@ -16,7 +16,7 @@ from featkd.errors import UsageError
 from featkd.experiment.classifier import ClassifierRun, finish_classifier, prepare_classifier
 from featkd.experiment.opened_cache import OpenedCache
 from featkd.experiment.run_folder import is_finished
-from featkd.experiment.student import student_card, student_run
+from featkd.experiment.student import initial_weights, student_card, student_run
 from featkd.experiment.sweep_member import Member
 from featkd.experiment.teacher import FrozenTeacher
 from featkd.experiment.workspace import Workspace
@@ -163,7 +163,8 @@ class _Sweep:
             needs = workspace.recipe.distillers[member.name].requires
             opened = self._open(needs)
             card = student_card(workspace, member.name, self._teacher)
-            run = student_run(workspace, member.name, member.seed, opened, card)
+            initial = initial_weights(workspace, card, self._teacher)
+            run = student_run(workspace, member.name, member.seed, opened, card, initial)
             settings = run.settings(workspace)
             if is_finished(folder, settings):
                 self.results[member] = SweptStudent(member, folder, "finished")

@@ -1,6 +1,7 @@
 """Trained networks on disk: safetensors with a card that says how to build the network again."""
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -10,20 +11,37 @@ from torch import Tensor
 
 from featkd.durable import replace_file
 from featkd.errors import CheckpointError
-from featkd.models.classifier import ModelSpec, VideoClassifier
+from featkd.models.hub import FactorySpec
+from featkd.models.network_spec import Network, NetworkSpec, build_network
 from featkd.models.preprocess import PreprocessSpec
 from featkd.types import Spec
 
-_CARD = "featkd.network"
+CARD = "featkd.network"
+"""Entry of a saved network's metadata that holds its card."""
+
+
+class Origin(Spec):
+    """Where weights that were not trained here come from."""
+
+    file: str
+    """Name of the file or folder."""
+    sha256: str
+    """Of the file's bytes, 64 hexadecimal digits; of a folder, over the names and digests of its
+    files of weights."""
+    layout: str
+    """Whose names they had: ``pytorch_i3d``, ``kinetics_i3d_pytorch``, ``generative_kd``,
+    ``huggingface``, ``featkd``, or ``plain`` where they had the network's own."""
 
 
 class NetworkCard(Spec):
     """All that is needed to build a network and feed it."""
 
-    model: ModelSpec
+    model: NetworkSpec
     classes: tuple[str, ...]
     num_frames: int
     preprocess: PreprocessSpec
+    origin: Origin | None = None
+    """None for a network that was trained here."""
 
     @property
     def input_shape(self) -> tuple[int, int, int, int]:
@@ -31,15 +49,15 @@ class NetworkCard(Spec):
         size = self.preprocess.size
         return (self.preprocess.num_channels, self.num_frames, size, size)
 
-    def build(self, *, layers: tuple[str, ...] = ()) -> VideoClassifier:
+    def build(self, *, layers: tuple[str, ...] = ()) -> Network:
         """An untrained network of this card."""
-        return VideoClassifier(self.model, len(self.classes), self.input_shape, layers=layers)
+        return build_network(self.model, len(self.classes), self.input_shape, layers=layers)
 
 
-def save_network(path: Path, network: VideoClassifier, card: NetworkCard) -> None:
+def save_network(path: Path, network: Network, card: NetworkCard) -> None:
     """Write weights and card. The file appears whole or not at all."""
     state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-    replace_file(path, save(state, metadata={_CARD: card.model_dump_json()}))
+    replace_file(path, save(state, metadata={CARD: card.model_dump_json()}))
 
 
 def read_weights(path: Path) -> tuple[NetworkCard, dict[str, Tensor]]:
@@ -53,30 +71,39 @@ def read_weights(path: Path) -> tuple[NetworkCard, dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            if _CARD not in metadata:
+            if CARD not in metadata:
                 raise CheckpointError(
-                    f"{path} has no {_CARD!r} entry in its metadata; expected a network saved by "
+                    f"{path} has no {CARD!r} entry in its metadata; expected a network saved by "
                     "featkd, not bare weights"
                 )
-            card = NetworkCard.model_validate(json.loads(metadata[_CARD]))
+            card = NetworkCard.model_validate(json.loads(metadata[CARD]))
             return card, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, ValidationError, json.JSONDecodeError) as error:
         raise CheckpointError(f"{path} is damaged or not a safetensors file: {error}") from error
 
 
 def load_network(
-    path: Path, *, layers: tuple[str, ...] = ()
-) -> tuple[NetworkCard, VideoClassifier]:
+    path: Path, *, layers: tuple[str, ...] = (), factories: Collection[str] = ()
+) -> tuple[NetworkCard, Network]:
     """A saved network, on the CPU, in evaluation mode.
 
     Args:
         path: file written by `save_network`.
         layers: inner layers the network shall hand out.
+        factories: targets of factories that may be called. A card is part of a file that may come
+            from anybody; what it names is called only if the recipe at hand names it, too.
 
     Raises:
-        CheckpointError: missing, damaged, or weights that do not fit the card.
+        CheckpointError: missing, damaged, of a factory that is not named, or weights that do not
+            fit the card.
+        ModelError: the network cannot be built.
     """
     card, state = read_weights(path)
+    if isinstance(card.model, FactorySpec) and card.model.target not in factories:
+        raise CheckpointError(
+            f"{path} is of the factory {card.model.target!r}, which no network of the recipe "
+            "names; expected it there, if its code is to be run"
+        )
     network = card.build(layers=layers)
     try:
         network.load_state_dict(state)

@@ -45,6 +45,10 @@ class ModelSpec(Spec):
             )
         return self
 
+    def described(self) -> dict[str, bool | int | float | str | None]:
+        """Flat names and values of all that decides what a teacher is, for a fingerprint."""
+        return self.model_dump(mode="json", exclude={"reused_classifier"})  # students'
+
 
 class VideoClassifier(nn.Module):
     """A network that turns a clip into logits, and shows its inner maps.
@@ -96,6 +100,14 @@ class VideoClassifier(nn.Module):
             )
             self.backbone.logits = LogitsHead(channels, num_classes, dropout=0.0)
             self.backbone.logits.requires_grad_(requires_grad=False)
+
+    def linear(self) -> LinearClassifier:
+        """The last layer, shared, not copied."""
+        return self.backbone.logits.linear()
+
+    def classifier_names(self) -> tuple[str, ...]:
+        """Names of the classifier's tensors in the state dictionary."""
+        return ("backbone.logits.conv3d.weight", "backbone.logits.conv3d.bias")
 
     def reuse_classifier(self, classifier: LinearClassifier) -> None:
         """Take over the teacher's classifier, frozen.

@@ -160,6 +160,13 @@ class LogitsHead(nn.Module):
         frame_logits: Tensor = self.conv3d(self.dropout(pooled))
         return frame_logits.flatten(start_dim=2)
 
+    def start_from(self, classifier: LinearClassifier) -> None:
+        """Copy a classifier of the same shape."""
+        own = self.linear()
+        with torch.no_grad():
+            own.weight.copy_(classifier.weight)
+            own.bias.copy_(classifier.bias)
+
     def linear(self) -> LinearClassifier:
         """The convolution as what it is: weights and bias of a linear map, shared, not copied."""
         weight = self.conv3d.weight.flatten(start_dim=1)

@@ -1,7 +1,7 @@
 """Weights of others against a network: what fits, what does not, and nothing passed over."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from torch import Tensor, nn
 
@@ -51,6 +51,10 @@ class MatchReport:
     def fits(self) -> bool:
         """Whether every weight found its place and every place its weight."""
         return bool(self.matched) and not (self.missing or self.unexpected or self.mismatched)
+
+    def to_json(self) -> dict[str, object]:
+        """All of it, and whether it fits, ready for ``json.dumps``."""
+        return {**asdict(self), "fits": self.fits}
 
     def explain(self) -> str:
         """What does not fit, in one sentence; names up to five of each kind."""

@@ -15,5 +15,7 @@ def place(network: ModuleT, device: torch.device) -> ModuleT:
     benchmarks/memory_format.py tells by how much.
     """
     network.to(device)
-    network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    for tensor in (*network.parameters(), *network.buffers()):
+        if tensor.ndim == 5:  # the weights of image models have no such order
+            tensor.data = tensor.data.contiguous(memory_format=torch.channels_last_3d)
     return network

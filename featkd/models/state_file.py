@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -56,6 +56,23 @@ def read_state_file(path: Path) -> StateFile:
     content = _without_keys(content, wrappers)
     state = _without_prefixes(_require_tensors(content, path), wrappers)
     return StateFile(path, sha256_of_file(path), state, tuple(wrappers))
+
+
+def metadata_of(path: Path) -> Mapping[str, str]:
+    """What a safetensors file says beside its tensors; nothing for other files.
+
+    Raises:
+        CheckpointError: missing or damaged.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path} is not a file; expected weights (.pt, .pth, .safetensors)")
+    if path.suffix != ".safetensors":
+        return {}
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}
+    except SafetensorError as error:
+        raise CheckpointError(f"{path} is damaged or not a safetensors file: {error}") from error
 
 
 def sha256_of_file(path: Path) -> str:

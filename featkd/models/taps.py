@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -19,7 +20,7 @@ _MOMENT_AXES: Mapping[Reduction, tuple[int, ...]] = {
 
 
 @contextmanager
-def record_layers(model: nn.Module, layers: Iterable[str]) -> Iterator[Mapping[str, Tensor]]:
+def record_layers(model: nn.Module, layers: Iterable[str]) -> Iterator[Mapping[str, Any]]:
     """Collect the outputs of named layers while the block runs.
 
     Args:
@@ -27,13 +28,14 @@ def record_layers(model: nn.Module, layers: Iterable[str]) -> Iterator[Mapping[s
         layers: names as in ``model.named_modules()``.
 
     Yields:
-        A mapping that holds each layer's last output after a forward pass.
+        A mapping that holds each layer's last output after a forward pass, a tensor where the
+        layer gives one.
 
     Raises:
         ModelError: the model has no layer of that name.
     """
     known = dict(model.named_modules())
-    outputs: dict[str, Tensor] = {}
+    outputs: dict[str, Any] = {}
     hooks = []
     try:
         for layer in layers:
@@ -41,9 +43,7 @@ def record_layers(model: nn.Module, layers: Iterable[str]) -> Iterator[Mapping[s
                 tops = ", ".join(name for name, _ in model.named_children())
                 raise ModelError(f"layer {layer!r} is not in the model; it has {tops}")
 
-            def keep(
-                _module: nn.Module, _inputs: object, output: Tensor, name: str = layer
-            ) -> None:
+            def keep(_module: nn.Module, _inputs: object, output: Any, name: str = layer) -> None:
                 outputs[name] = output
 
             hooks.append(known[layer].register_forward_hook(keep))

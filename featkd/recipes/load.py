@@ -108,7 +108,9 @@ def _apply(content: dict[str, Any], override: str) -> None:
 def _explain(error: ValidationError) -> str:
     sentences = []
     for problem in error.errors():
-        where = ".".join(str(level) for level in problem["loc"]) or "the recipe"
+        # A level in brackets says which kind of network was meant; no key is called that.
+        levels = [str(level) for level in problem["loc"] if not str(level).startswith("(")]
+        where = ".".join(levels) or "the recipe"
         if problem["type"] == "extra_forbidden":
             sentences.append(f"{where} is an unknown key; expected one the schema names")
         elif problem["type"] == "missing":

@@ -6,8 +6,9 @@ from typing import Annotated
 from pydantic import Field, StringConstraints, model_validator
 
 from featkd.distillers import DistillerSpec
-from featkd.models import ModelSpec, PreprocessSpec
+from featkd.models import FactorySpec, ModelSpec, NetworkSpec, PreprocessSpec
 from featkd.recipes.extract_section import ExtractSection
+from featkd.recipes.weights_section import WeightsSection
 from featkd.synthetic import SyntheticSpec
 from featkd.training import LoadingSpec, RepresentationSpec, TrainingSpec
 from featkd.types import Spec
@@ -47,12 +48,29 @@ class ViewsSection(Spec):
 class NetworkSection(Spec):
     """A network and how it is trained."""
 
-    model: ModelSpec = ModelSpec()
-    """Architecture."""
+    model: NetworkSpec = ModelSpec()
+    """Architecture: a member of the I3D family, or a model from elsewhere."""
+    weights: WeightsSection | None = None
+    """Weights from elsewhere that it starts from."""
     preprocess: PreprocessSpec = PreprocessSpec()
     """Input: size, colours or flow, normalisation."""
     training: TrainingSpec = TrainingSpec()
     """Epochs, batch size, optimiser."""
+
+
+class StudentSection(NetworkSection):
+    """The network of students and how it is trained."""
+
+    model: NetworkSpec = ModelSpec(name="top_i3d")
+    """Architecture: a member of the I3D family, or a model from elsewhere."""
+    init_from_teacher: bool = False
+    """Whether students start from the teacher's layers, as far as they fit."""
+
+    @model_validator(mode="after")
+    def _one_beginning(self) -> "StudentSection":
+        if self.init_from_teacher and self.weights is not None:
+            raise ValueError("init_from_teacher is true and weights is set; expected one of them")
+        return self
 
 
 class Recipe(Spec):
@@ -76,7 +94,7 @@ class Recipe(Spec):
     teacher: NetworkSection = NetworkSection()
     extract: ExtractSection = ExtractSection()
     representation: RepresentationSpec = RepresentationSpec()
-    student: NetworkSection = NetworkSection(model=ModelSpec(name="top_i3d"))
+    student: StudentSection = StudentSection()
     distillers: dict[RunName, DistillerSpec]
     """Students to train, by name."""
 
@@ -84,6 +102,11 @@ class Recipe(Spec):
     def folder(self) -> Path:
         """Where outputs go."""
         return self.workdir if self.workdir is not None else Path("runs") / self.name
+
+    def factories(self) -> frozenset[str]:
+        """Targets of the factories that the recipe names, and that may therefore be called."""
+        models = (self.teacher.model, self.student.model)
+        return frozenset(model.target for model in models if isinstance(model, FactorySpec))
 
     @model_validator(mode="after")
     def _views_fit(self) -> "Recipe":

@@ -14,7 +14,7 @@ import torch
 from pydantic import Field
 
 from featkd.distillers import Distiller, Generative, LossTerms, generative_part
-from featkd.models import PreprocessSpec, VideoClassifier, place
+from featkd.models import Network, PreprocessSpec, place
 from featkd.training.checkpoint import Stateful
 from featkd.training.lessons import Lesson, Lessons
 from featkd.training.logit_recorder import TRAJECTORY_FILE, LogitRecorder
@@ -77,7 +77,7 @@ class ClassifierTraining:
     def __init__(
         self,
         *,
-        network: VideoClassifier,
+        network: Network,
         distiller: Distiller[Any],
         lessons: Lessons,
         spec: TrainingSpec,
