@@ -2,7 +2,8 @@
 
 from featkd.models.checkpoint import NetworkCard, load_network, read_weights, save_network
 from featkd.models.classifier import ModelSpec, VideoClassifier
-from featkd.models.i3d import I3D, LAST_LAYER, TEMPORAL_BLOCKS
+from featkd.models.i3d import I3D, LAST_LAYER, TEMPORAL_BLOCKS, I3DTrunk
+from featkd.models.layer_shapes import layer_shapes
 from featkd.models.live_signal import LiveSignal
 from featkd.models.placement import place
 from featkd.models.preprocess import PreprocessSpec, preprocess
@@ -14,6 +15,7 @@ __all__ = [
     "I3D",
     "LAST_LAYER",
     "TEMPORAL_BLOCKS",
+    "I3DTrunk",
     "LiveSignal",
     "ModelSpec",
     "NetworkCard",
@@ -23,6 +25,7 @@ __all__ = [
     "ReusedClassifierSpec",
     "Teacher",
     "VideoClassifier",
+    "layer_shapes",
     "load_network",
     "place",
     "preprocess",
