@@ -12,8 +12,9 @@ from featkd.models.hub import (
     preprocess_problem,
 )
 from featkd.models.hub_classifier import HubClassifier
-from featkd.models.i3d import I3D, LAST_LAYER, TEMPORAL_BLOCKS
+from featkd.models.i3d import I3D, LAST_LAYER, TEMPORAL_BLOCKS, I3DTrunk
 from featkd.models.i3d_layouts import I3DDescription, I3DWeights, translate_i3d
+from featkd.models.layer_shapes import layer_shapes
 from featkd.models.live_signal import LiveSignal
 from featkd.models.match import MatchReport, ShapeMismatch, load_weights, match_weights
 from featkd.models.network_spec import FAMILY_TAG, Network, NetworkSpec, build_network, resolve_spec
@@ -36,6 +37,7 @@ __all__ = [
     "HubSpec",
     "HuggingFaceSpec",
     "I3DDescription",
+    "I3DTrunk",
     "I3DWeights",
     "LayerTransfer",
     "LiveSignal",
@@ -57,6 +59,7 @@ __all__ = [
     "VideoClassifier",
     "build_network",
     "digest_of",
+    "layer_shapes",
     "load_network",
     "load_weights",
     "match_weights",

@@ -1,7 +1,6 @@
 """Student assembly: a backbone, an optional attention head, and the backbone's classifier."""
 
 from collections.abc import Sequence
-from copy import deepcopy
 from typing import Annotated, Literal
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from featkd.errors import ModelError
 from featkd.models.i3d import I3D, LAST_LAYER, LogitsHead
+from featkd.models.layer_shapes import layer_shapes
 from featkd.models.projector import Projector, ReusedClassifierSpec
 from featkd.models.taps import record_layers
 from featkd.representation.attended import attended_feature, attended_feature_batch_sum
@@ -82,7 +82,7 @@ class VideoClassifier(nn.Module):
             dropout=spec.dropout,
             batch_norm_momentum=spec.batch_norm_momentum,
         )
-        self.layer_shapes = _layer_shapes(self.backbone, input_shape, self.layers)
+        self.layer_shapes = layer_shapes(self.backbone, input_shape, self.layers)
         self.attention_head = (
             build_attention_head(spec.attention_head, self.layer_shapes[LAST_LAYER])
             if spec.attention_head
@@ -150,13 +150,3 @@ class VideoClassifier(nn.Module):
             classifier=self.backbone.logits.linear(),
             projected=projected,
         )
-
-
-def _layer_shapes(
-    backbone: I3D, input_shape: tuple[int, int, int, int], layers: Sequence[str]
-) -> dict[str, tuple[int, int, int, int]]:
-    """(C, T, H, W) of each layer, found without computing anything."""
-    shadow = deepcopy(backbone).to("meta").eval()
-    with record_layers(shadow, layers) as outputs, torch.no_grad():
-        shadow.features(torch.empty(1, *input_shape, device="meta"))
-    return {name: tuple(output.shape[1:]) for name, output in outputs.items()}

@@ -173,15 +173,13 @@ class LogitsHead(nn.Module):
         return LinearClassifier(weight, cast("Tensor", self.conv3d.bias))
 
 
-class I3D(nn.Module):
-    """I3D, Top-I3D, Bottom-I3D or I2D, of any width.
+class I3DTrunk(nn.Module):
+    """I3D, Top-I3D, Bottom-I3D or I2D up to Mixed_5c, of any width.
 
     Args:
-        num_classes: K.
         variant: a key of `TEMPORAL_BLOCKS`.
         width: multiplies every channel count; 0.25 gives a miniature that trains on a CPU.
         in_channels: 3 for RGB, 2 for flow.
-        dropout: probability before the classifier.
         batch_norm_momentum: weight of a new batch in the running statistics. The published 0.01
             suits long training; a short one wants 0.1.
 
@@ -191,12 +189,10 @@ class I3D(nn.Module):
 
     def __init__(
         self,
-        num_classes: int,
         *,
         variant: str = "i3d",
         width: float = 1.0,
         in_channels: int = 3,
-        dropout: float = 0.5,
         batch_norm_momentum: float = 0.01,
     ) -> None:
         super().__init__()
@@ -244,7 +240,6 @@ class I3D(nn.Module):
             channels = block.out_channels
         self.out_channels = channels
         self.stages = tuple(name for name, _ in self.named_children())
-        self.logits = LogitsHead(channels, num_classes, dropout=dropout)
 
     def features(
         self, x: Float[Tensor, "batch in_channels time height width"]
@@ -253,6 +248,46 @@ class I3D(nn.Module):
         for name in self.stages:
             x = self.get_submodule(name)(x)
         return x
+
+    def forward(
+        self, x: Float[Tensor, "batch in_channels time height width"]
+    ) -> Float[Tensor, "batch ..."]:
+        """The last map."""
+        return self.features(x)
+
+
+class I3D(I3DTrunk):
+    """I3D, Top-I3D, Bottom-I3D or I2D with its classifier.
+
+    Args:
+        num_classes: K.
+        variant: as for `I3DTrunk`, and so are the others.
+        width: multiplies every channel count.
+        in_channels: 3 for RGB, 2 for flow.
+        dropout: probability before the classifier.
+        batch_norm_momentum: weight of a new batch in the running statistics.
+
+    Raises:
+        ModelError: unknown variant, or a width that is not positive.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        *,
+        variant: str = "i3d",
+        width: float = 1.0,
+        in_channels: int = 3,
+        dropout: float = 0.5,
+        batch_norm_momentum: float = 0.01,
+    ) -> None:
+        super().__init__(
+            variant=variant,
+            width=width,
+            in_channels=in_channels,
+            batch_norm_momentum=batch_norm_momentum,
+        )
+        self.logits = LogitsHead(self.out_channels, num_classes, dropout=dropout)
 
     def forward(
         self, x: Float[Tensor, "batch in_channels time height width"]

@@ -1,6 +1,10 @@
 """The paper's feature representation: attention over channels and time, and a CVAE given it."""
 
-from featkd.representation.attended import attended_feature, attended_feature_batch_sum
+from featkd.representation.attended import (
+    attended_feature,
+    attended_feature_batch_sum,
+    attended_feature_inverse_sum,
+)
 from featkd.representation.attention import (
     ATTENTION_HEADS,
     AttentionHeadKind,
@@ -32,6 +36,7 @@ __all__ = [
     "SpatialCollapse",
     "attended_feature",
     "attended_feature_batch_sum",
+    "attended_feature_inverse_sum",
     "attention_by_row",
     "build_attention_head",
     "build_group_norm",

@@ -52,6 +52,27 @@ def attended_feature_batch_sum(
     return (weighed * _ratio(total, weighed_total)).to(features.dtype)
 
 
+def attended_feature_inverse_sum(
+    features: Float[Tensor, "batch channels time height width"],
+    attention: Float[Tensor, "batch channels time"],
+) -> Float[Tensor, "batch channels time height width"]:
+    """Weigh features by attention that adds up to 1 over the batch, as published for detection.
+
+    ``F' = A * F / sum(A)``. The result is smaller than F by about the number of A's entries, and
+    depends on the batch; `attended_feature` keeps the size and does not.
+
+    Args:
+        features: F.
+        attention: A.
+
+    Returns:
+        F', of the dtype of ``features``.
+    """
+    share = full_precision(attention)
+    weighed = full_precision(features) * (share / share.sum())[..., None, None]
+    return weighed.to(features.dtype)
+
+
 def _ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
     """Divide; 1 where the denominator is 0, with gradients that stay finite there."""
     usable = denominator != 0

@@ -1,0 +1,1 @@
+"""AFSD, an anchor-free detector of actions that refines segments at their boundaries."""
