@@ -75,7 +75,9 @@ class ClassifierRun:
         """Digest of everything that decides the result."""
         # Fields of flow stand in its runs alone: runs on colours are as they were before.
         is_flow = self.card.preprocess.modality == "flow"
-        hidden = {"origin": True} if is_flow else {"origin": True, "preprocess": {"modality"}}
+        hidden: dict[str, bool | set[str]] = {"origin": True}
+        if not is_flow:
+            hidden["preprocess"] = {"modality"}
         initial = {} if self.initial is None else {"initial": dict(self.initial.settings())}
         return settings_digest(
             {
