@@ -99,8 +99,10 @@ def test_build__clip_listed_twice(root: Path, encode: Encode, second: str) -> No
 
 
 def test_build__nothing_there(root: Path) -> None:
+    result = _build(root, "a.mp4 0")
     with pytest.raises(ManifestError, match=r"none of its 1 videos serves.*no such file"):
-        _build(root, "a.mp4 0")
+        _ = result.manifest
+    assert result.with_rejected().table["num_frames"].tolist() == [0]
     with pytest.raises(ManifestError, match="name no clip"):
         _build(root)
 
