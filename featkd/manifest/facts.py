@@ -104,7 +104,7 @@ def _read(path: Path, stretches: Sequence[Stretch]) -> tuple[Facts, ...]:
         fault = f"cannot be read: {error.strerror or error}"
         return tuple(Facts(fault=fault) for _ in stretches)
     if blank:
-        fault = f"{path} holds nothing but zeros: its contents were never written"
+        fault = f"{path} cannot be opened as a video: it holds nothing but zeros"
         return tuple(Facts(sha256, fault=fault) for _ in stretches)
     return tuple(_decode(path, sha256, stretch) for stretch in stretches)
 
