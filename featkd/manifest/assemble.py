@@ -4,9 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
-from featkd.errors import ManifestError
 from featkd.manifest.build_result import BuildResult, BuildWarning, Rejected, Row
 from featkd.manifest.facts import (
     Facts,
@@ -15,7 +12,6 @@ from featkd.manifest.facts import (
     stretches_of,
     suffix_complaint,
 )
-from featkd.manifest.manifest import Manifest
 from featkd.manifest.schema import ManifestHeader
 from featkd.manifest.structure import path_fault
 from featkd.progress import Progress
@@ -57,7 +53,7 @@ def assemble(
     progress: Progress | None = None,
     num_workers: int = 4,
 ) -> BuildResult:
-    """Read the file of every clip and make the manifest.
+    """Read the file of every clip and make the rows.
 
     Each file is hashed once and each clip decoded once, to count the frames that really decode.
 
@@ -70,7 +66,7 @@ def assemble(
         num_workers: threads that decode and hash.
 
     Raises:
-        ManifestError: no clip serves.
+        ManifestError: the journal cannot be written.
         UsageError: ``num_workers`` is below 1.
     """
     rejected: list[Rejected] = []
@@ -106,12 +102,7 @@ def assemble(
         rows.append(row)
         warnings += [BuildWarning(clip.path, message) for message in _doubts(clip, found)]
     rejected.sort(key=lambda one: one.path)
-    if not rows:
-        raise ManifestError(
-            f"{root}: none of its {len(clips)} videos serves; "
-            f"the first, {rejected[0].path}: {rejected[0].reason}"
-        )
-    return BuildResult(Manifest(header, pd.DataFrame(rows), root), tuple(rejected), tuple(warnings))
+    return BuildResult(header, root, tuple(rows), tuple(rejected), tuple(warnings))
 
 
 def _row(clip: LocatedClip, label: int, facts: Facts) -> Row:

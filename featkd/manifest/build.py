@@ -52,7 +52,7 @@ def build_from_folders(
         num_workers: threads that decode and hash.
 
     Raises:
-        ManifestError: if no video is found or none opens, or a folder is not among ``classes``.
+        ManifestError: if no video is found, or a folder is not among ``classes``.
         UsageError: if arguments contradict each other or the tree.
     """
     pattern = _compiled(group_pattern)
@@ -93,10 +93,11 @@ def build_from_folders(
     )
     warnings += result.warnings
     if not tree.has_splits:
+        served = {row["split"] for row in result.rows}
         warnings += [
             BuildWarning(".", f"split {name!r} received no video; add videos or change the seed")
             for name in fractions
-            if name not in result.manifest.splits()
+            if name not in served
         ]
     return replace(result, warnings=tuple(warnings))
 

@@ -75,7 +75,7 @@ def build_from_lists(
         num_workers: threads that decode and hash.
 
     Raises:
-        ManifestError: a list is missing or wrong, or no clip serves.
+        ManifestError: a list is missing or wrong.
         UsageError: the dataset has no such fold.
     """
     listing = read_listing(lists, descriptor, fold=fold)
@@ -105,7 +105,7 @@ def build_ucf101_by_group(
         num_workers: threads that decode and hash.
 
     Raises:
-        ManifestError: there is no video of UCF101, or none serves.
+        ManifestError: there is no video of UCF101.
         UsageError: it is another dataset, or there is no such fold.
     """
     if descriptor.lists != "ucf101":

@@ -10,6 +10,8 @@ from featkd.manifest.checksum import sha256_of
 from featkd.manifest.parallel import map_in_threads
 from featkd.progress import Progress, Silent
 
+_BLOCK_BYTES = 2**16
+
 Stretch = tuple[float, float | None]
 """Seconds in a file, [start, end); an end of None is the end of the file."""
 
@@ -97,10 +99,28 @@ def read_facts(
 def _read(path: Path, stretches: Sequence[Stretch]) -> tuple[Facts, ...]:
     try:
         sha256 = sha256_of(path)
+        blank = _is_blank(path)
     except OSError as error:
         fault = f"cannot be read: {error.strerror or error}"
         return tuple(Facts(fault=fault) for _ in stretches)
+    if blank:
+        fault = f"{path} cannot be opened as a video: it holds nothing but zeros"
+        return tuple(Facts(sha256, fault=fault) for _ in stretches)
     return tuple(_decode(path, sha256, stretch) for stretch in stretches)
+
+
+def _is_blank(path: Path) -> bool:
+    """Whether a file that is not empty has no byte but zeros, as a download that did not come has.
+
+    libav takes long to find out that such a file is none of the formats it knows.
+    """
+    empty = True
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            if block != bytes(len(block)):
+                return False
+            empty = False
+    return not empty
 
 
 def _decode(path: Path, sha256: str, stretch: Stretch) -> Facts:

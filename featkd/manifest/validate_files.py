@@ -83,11 +83,11 @@ def check_contents(
         num_workers=num_workers,
     )
     found = list(facts_by_row(paths, facts))
-    read = {
+    problems_of = absent | {
         row.row: [*_checksum(row, one), *_video(row, one)]
         for row, one in zip(there, found, strict=True)
     }
-    problems = [problem for row in rows for problem in (absent | read)[row.row]]
+    problems = [problem for row in rows for problem in problems_of[row.row]]
     return [*problems, *_new_copies(there, found)]
 
 

@@ -50,10 +50,10 @@ def manifest(header: ManifestHeader, table: pd.DataFrame, tmp_path: Path) -> Man
     return Manifest(header, table, tmp_path)
 
 
-def _encode(path: Path, *, num_frames: int = 5, shade: int = 0) -> None:
+def _encode(path: Path, *, num_frames: int = 5, shade: int = 0, fps: int = 10) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=10)
+        stream = container.add_stream("mpeg4", rate=fps)
         stream.width = stream.height = 32
         stream.pix_fmt = "yuv420p"
         for index in range(num_frames):
@@ -64,7 +64,7 @@ def _encode(path: Path, *, num_frames: int = 5, shade: int = 0) -> None:
 
 @pytest.fixture
 def encode() -> Callable[..., None]:
-    """Writes a real video of 32x32 pixels at 10 frames per second; ``shade`` makes it unique."""
+    """Writes a real video of 32x32 pixels, 10 frames per second; ``shade`` makes it unique."""
     return _encode
 
 

@@ -26,7 +26,9 @@ _SEGMENTS = st.builds(
 )
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.lists(_SEGMENTS, max_size=5))
 def test_annotations__round_trip(tmp_path: Path, segments: list[ListedSegment]) -> None:
     annotations = Annotations.of_segments(HEADER, segments)

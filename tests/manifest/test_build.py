@@ -186,7 +186,7 @@ def test_build__no_video_opens(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "a.mp4").write_bytes(b"")
     with pytest.raises(ManifestError, match=r"none of its 1 videos serves; .*run/a\.mp4: .*empty"):
-        build_from_folders(tmp_path, dataset="t")
+        _ = build_from_folders(tmp_path, dataset="t").manifest
 
 
 def test_build__root_is_no_folder(tmp_path: Path) -> None:

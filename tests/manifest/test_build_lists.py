@@ -99,8 +99,10 @@ def test_build__clip_listed_twice(root: Path, encode: Encode, second: str) -> No
 
 
 def test_build__nothing_there(root: Path) -> None:
+    result = _build(root, "a.mp4 0")
     with pytest.raises(ManifestError, match=r"none of its 1 videos serves.*no such file"):
-        _build(root, "a.mp4 0")
+        _ = result.manifest
+    assert result.with_rejected().table["num_frames"].tolist() == [0]
     with pytest.raises(ManifestError, match="name no clip"):
         _build(root)
 
@@ -197,9 +199,9 @@ def test_thumos14__annotations(root: Path, encode: Encode) -> None:
 
 
 def test_kth__sequences_of_one_file(root: Path, encode: Encode) -> None:
-    encode(root / "boxing" / "person11_boxing_d1_uncomp.avi", num_frames=10)
+    encode(root / "boxing" / "person11_boxing_d1_uncomp.avi", num_frames=30, fps=25)
     text = (
-        "Training:   person11, 12\nperson11_boxing_d1\t\tframes\t1-10, 11-25\n"
+        "Training:   person11, 12\nperson11_boxing_d1\t\tframes\t1-7, 8-19, 22-29\n"
         "person12_boxing_d1\t*missing*\n"
     )
     (root.parent / "00sequences.txt").write_text(text, encoding="utf-8")
@@ -207,8 +209,9 @@ def test_kth__sequences_of_one_file(root: Path, encode: Encode) -> None:
         root, [root.parent / "00sequences.txt"], shipped_descriptor("kth"), num_workers=1
     )
     rows = result.manifest.table
-    # The video has 10 frames per second here, so that its 10 frames last for 25 of the list.
-    assert rows["video_id"].tolist() == ["person11_boxing_d1_1", "person11_boxing_d1_2"]
-    assert rows["num_frames"].tolist() == [4, 6]
+    assert rows["video_id"].tolist() == [f"person11_boxing_d1_{number}" for number in (1, 2, 3)]
+    assert rows["num_frames"].tolist() == [7, 12, 8]
+    (warning,) = result.warnings
+    assert "person12_boxing_d1 is missing" in warning.message
     assert rows["sha256"].nunique() == 1
-    assert rows["group"].tolist() == ["person11"] * 2
+    assert rows["group"].tolist() == ["person11"] * 3

@@ -161,6 +161,19 @@ def test_read_facts__format_and_suffix_of_real_files(tmp_path: Path, encode: Enc
         assert (complaint is None) == (suffix == "mkv")
 
 
+@pytest.mark.parametrize("num_bytes", [1, 2**16, 200_000])
+def test_read_facts__nothing_but_zeros(tmp_path: Path, num_bytes: int) -> None:
+    with (tmp_path / "a.mp4").open("wb") as file:
+        file.truncate(num_bytes)
+    (facts,) = read_facts(tmp_path, {"a.mp4": WHOLE})["a.mp4"]
+    assert "nothing but zeros" in str(facts.fault)
+    with (tmp_path / "a.mp4").open("ab") as file:
+        file.write(b"\x01")
+    (facts,) = read_facts(tmp_path, {"a.mp4": WHOLE})["a.mp4"]
+    assert "cannot be opened as a video" in str(facts.fault)
+    assert "zeros" not in str(facts.fault)
+
+
 def test_read_facts__file_that_may_not_be_read(tmp_path: Path, encode: Encode) -> None:
     encode(tmp_path / "a.mp4")
     (tmp_path / "a.mp4").chmod(0)

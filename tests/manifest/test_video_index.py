@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featkd.errors import ManifestError
@@ -34,12 +34,14 @@ _PATHS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(_PATHS)
 def test_candidates__a_file_is_found_under_its_own_path(paths: list[str]) -> None:
     index = VideoIndex(paths)
     assert all(index.candidates(path) == [path] for path in paths)
 
 
+@settings(deadline=None)
 @given(_PATHS, _NAMES)
 def test_candidates__have_the_name_up_to_suffix_and_case(paths: list[str], name: str) -> None:
     for found in VideoIndex(paths).candidates(name):
