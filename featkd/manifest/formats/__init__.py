@@ -17,6 +17,9 @@ FORMATS: Mapping[str, Format] = {
 
 __all__ = [
     "FORMATS",
+    "MMACTION2",
+    "PYTORCHVIDEO",
+    "SLOWFAST",
     "Croissant",
     "Format",
     "ListFormat",
