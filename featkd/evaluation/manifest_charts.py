@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from featkd.evaluation.axes import Axis, positive_axis
 from featkd.evaluation.charts import CHART_WIDTH, Series
@@ -143,7 +143,8 @@ def _class_columns(statistics: ManifestStatistics) -> BarChart:
 def histogram(values: Mapping[str, np.ndarray], unit: str) -> BarChart | None:
     """Lay out how often values occur, stacked by split.
 
-    Bins are equally wide, or equally wide on a logarithmic axis where values span much.
+    Bins are equally wide, or equally wide on a logarithmic axis where values span much. Of whole
+    numbers, all bins hold equally many.
 
     Args:
         values: positive numbers by split.
@@ -152,14 +153,13 @@ def histogram(values: Mapping[str, np.ndarray], unit: str) -> BarChart | None:
     Returns:
         None if there is no value.
     """
-    every = np.concatenate(list(values.values())).astype(np.float64)
+    every = np.concatenate(list(values.values()))
     if not len(every):
         return None
     width, height, left = 500.0, 260.0, 52.0
     splits = split_series(list(values))
-    across = positive_axis(every.tolist(), left, width - 16.0)
-    spaced = np.geomspace if across.logarithmic else np.linspace
-    edges = spaced(across.low, across.high, NUM_BINS + 1)
+    across = positive_axis(every.astype(np.float64).tolist(), left, width - 16.0)
+    edges = _bin_edges(across, whole_numbers=every.dtype.kind == "i")
     counts = np.stack([np.histogram(one, edges)[0] for one in values.values()])
     axis = positive_axis([0.0, float(counts.sum(axis=0).max())], height - 42.0, 12.0)
     bars = []
@@ -172,6 +172,15 @@ def histogram(values: Mapping[str, np.ndarray], unit: str) -> BarChart | None:
             size = (round((across.place(high) - x) * 0.94, 2), round(bottom - top, 2))
             bars.append(Bar(splits[split], x, top, *size, title))
     return BarChart(width, height, axis, tuple(bars), across=across)
+
+
+def _bin_edges(across: Axis, *, whole_numbers: bool) -> Float[np.ndarray, " edges"]:
+    if across.logarithmic:
+        return np.geomspace(across.low, across.high, NUM_BINS + 1)
+    if whole_numbers:
+        step = math.ceil(across.high / NUM_BINS)
+        return np.arange(across.low, across.high + step, step)
+    return np.linspace(across.low, across.high, NUM_BINS + 1)
 
 
 def _stacked(counts: Int[np.ndarray, " splits"], axis: Axis) -> Iterator[tuple[int, float, float]]:

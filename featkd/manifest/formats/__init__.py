@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from featkd.manifest.formats.complete import complete
 from featkd.manifest.formats.croissant import Croissant
-from featkd.manifest.formats.export import export_manifest, link_videos
+from featkd.manifest.formats.export import export_manifest
+from featkd.manifest.formats.links import link_videos
 from featkd.manifest.formats.lists import MMACTION2, PYTORCHVIDEO, SLOWFAST, ListFormat
 from featkd.manifest.formats.partial import Format, PartialManifest, left_out
 from featkd.manifest.formats.videofolder import VideoFolder
@@ -17,6 +18,9 @@ FORMATS: Mapping[str, Format] = {
 
 __all__ = [
     "FORMATS",
+    "MMACTION2",
+    "PYTORCHVIDEO",
+    "SLOWFAST",
     "Croissant",
     "Format",
     "ListFormat",
