@@ -132,27 +132,6 @@ def _cut(video: AnnotatedVideo, spec: WindowSpec) -> Iterator[_Window]:
         yield _Window(offset, segments, video.labels[kept], bool((share >= WHOLE).any()))
 
 
-def boundary_maps(
-    segments: Float[np.ndarray, "annotations 2"], length: int
-) -> Float[np.ndarray, "2 length"]:
-    """Where actions start (first row) and end (second row): 1 around each boundary, else 0.
-
-    A stretch is a tenth of its action long, at least 2 frames, and its ends are rounded to even and
-    belong to it.
-
-    Args:
-        segments: start and end of each annotation, in frames of the window.
-        length: of the window.
-    """
-    maps = np.zeros((2, length), dtype=np.float32)
-    for start, end in segments:
-        half = max((end - start) / 10, 2.0) / 2
-        for row, boundary in enumerate((start, end)):
-            first, last = np.rint([boundary - half, boundary + half]).clip(0, length - 1)
-            maps[row, int(first) : int(last) + 1] = 1.0
-    return maps
-
-
 def cut_window(
     frames: Float[Tensor, "channels time height width"], offset: int, window_frames: int
 ) -> Float[Tensor, "channels window height width"]:

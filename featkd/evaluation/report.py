@@ -23,8 +23,8 @@ from featkd.evaluation.charts import (
 )
 from featkd.evaluation.compare import BASELINE, Comparison, Group, compare
 from featkd.evaluation.heat_map import HeatMap, heat_map
+from featkd.evaluation.page import page_environment
 from featkd.evaluation.runs import Run, WorkSummary, find_runs, read_work_summary
-from featkd.evaluation.templates import build_environment
 
 NUM_COLOURS = 7
 MAX_DASHES = 3
@@ -89,7 +89,7 @@ def render_report(runs: Sequence[Run], work: WorkSummary | None, title: str) -> 
     styles = _styles(comparison.groups)
     evaluated = [group for group in comparison.groups if group.results]
     students = [group for group in evaluated if group.kind == "student"]
-    environment = build_environment()
+    environment = page_environment()
     environment.filters |= {
         "percent": _or_dash(number_text.percent),
         "points": _or_dash(number_text.points),

@@ -10,7 +10,7 @@ from featkd.detection.ground_truth import GroundTruth
 from featkd.durable import replace_file
 from featkd.errors import UsageError
 from featkd.evaluation.charts import Series
-from featkd.evaluation.templates import build_environment
+from featkd.evaluation.page import page_environment
 from featkd.evaluation.timeline_chart import MAX_PREDICTIONS, timeline_chart
 
 HITS = Series("prediction that finds a segment", "method-2")
@@ -64,7 +64,7 @@ def render_timelines(
         for video_id in videos
     ]
     return (
-        build_environment()
+        page_environment()
         .get_template("timelines.html")
         .render(
             version=version("featkd"),

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from featkd.detection.windows import (
     AnnotatedVideo,
     WindowSpec,
-    boundary_maps,
     cut_window,
     training_windows,
     window_offsets,
@@ -122,20 +121,6 @@ def test_training_windows__compare(annotated, length, stride):
 def test_annotated_video__empty_annotation():
     with pytest.raises(UsageError, match="annotation 1 of video 'v' lasts from frame 5 to 5"):
         video(10, (1, 2, 1), (5, 5, 1))
-
-
-def test_boundary_maps__by_hand():
-    maps = boundary_maps(np.array([[165.0, 249.0], [1.0, 6.0]]), 256)
-
-    assert np.flatnonzero(maps[0]).tolist() == [0, 1, 2, *range(161, 170)]
-    assert np.flatnonzero(maps[1]).tolist() == [5, 6, 7, *range(245, 254)]
-
-
-def test_boundary_maps__end_with_the_window():
-    maps = boundary_maps(np.array([[-5.0, 40.0]]), 32)
-
-    assert np.flatnonzero(maps[0]).tolist() == [0]
-    assert np.flatnonzero(maps[1]).tolist() == [31]
 
 
 def test_cut_window__pads_with_grey():

@@ -1,10 +1,10 @@
-"""How the pages of featkd are rendered: templates of this folder, every value escaped."""
+"""The templates that pages are made of."""
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 
-def build_environment() -> Environment:
-    """An environment that finds the templates and fails at names they lack."""
+def page_environment() -> Environment:
+    """Templates of this package: HTML is escaped, an unknown name is an error."""
     return Environment(
         loader=PackageLoader("featkd.evaluation", "."),
         autoescape=True,
