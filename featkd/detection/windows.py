@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float, Int
 from pydantic import PositiveInt
 from torch import Tensor
@@ -55,6 +56,26 @@ class AnnotatedVideo:
                 f"annotation {empty[0]} of video {self.video_id!r} lasts from frame {start:g} to "
                 f"{end:g}; expected start < end"
             )
+
+    @classmethod
+    def of_seconds(
+        cls, video_id: str, num_frames: int, sample_fps: float, annotations: pd.DataFrame
+    ) -> "AnnotatedVideo":
+        """A video whose annotations are rows of a table of seconds.
+
+        Args:
+            video_id: its name.
+            num_frames: sampled frames.
+            sample_fps: sampled frames per second.
+            annotations: of this video, with the columns ``start_sec``, ``end_sec`` and ``label``,
+                which counts the classes from 0.
+
+        Raises:
+            UsageError: an annotation has no length.
+        """
+        segments = annotations[["start_sec", "end_sec"]].to_numpy(float) * sample_fps
+        labels = annotations["label"].to_numpy(np.int64) + 1
+        return cls(video_id, num_frames, sample_fps, segments, labels)
 
 
 @dataclass(frozen=True, eq=False)

@@ -140,6 +140,7 @@ def test_read_thumos14__wrong_annotation(written, old, new, message):
         ("1697", "0", r"videos\.csv: line 2: field 'sample_count' is '0'"),
         ("5091.0", "", r"videos\.csv: line 2: field 'count' is ''"),
         ("30.0", "-1", r"videos\.csv: line 2: field 'fps' is '-1'"),
+        ("v2", "v1", r"videos\.csv: line 3: field 'video' is 'v1' again"),
     ],
 )
 def test_read_thumos14__wrong_video(written, old, new, message):

@@ -1,6 +1,7 @@
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -116,6 +117,16 @@ def test_training_windows__compare(annotated, length, stride):
     expected, shortest = slow_windows(annotated, length, stride)
     assert [(window.offset, window.segments.tolist()) for window in windows] == expected
     assert all(window.shortest_action == shortest for window in windows)
+
+
+def test_annotated_video__of_seconds():
+    table = pd.DataFrame({"start_sec": [0.5, 2.0], "end_sec": [1.0, 4.0], "label": [0, 2]})
+
+    annotated = AnnotatedVideo.of_seconds("v", 50, 10.0, table)
+
+    assert annotated.segments.tolist() == [[5.0, 10.0], [20.0, 40.0]]
+    assert annotated.labels.tolist() == [1, 3]
+    assert AnnotatedVideo.of_seconds("v", 50, 10.0, table[:0]).segments.shape == (0, 2)
 
 
 def test_annotated_video__empty_annotation():
