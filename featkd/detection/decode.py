@@ -1,12 +1,12 @@
-"""From what a detector says about windows to scored segments.
+"""From a detector's predictions for windows to scored segments.
 
 AFSD: Lin et al., "Learning Salient Boundary Feature for Anchor-free Temporal Action Localization"
-(CVPR 2021). Letters: batch of windows B, priors K (moments that segments are told from), classes C
-with background first.
+(CVPR 2021). Shapes use the letters of the glossary and P for priors, the moments that segments are
+told from.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -14,73 +14,95 @@ from torch import Tensor
 
 from featkd.errors import UsageError
 
-BACKGROUND = 0
+
+@runtime_checkable
+class PriorPredictions(Protocol):
+    """What decoding needs of a detector's predictions for a batch of windows."""
+
+    @property
+    def coarse_distances(self) -> Float[Tensor, "batch priors 2"]:
+        """From each prior back to the start and on to the end of a segment, in frames."""
+
+    @property
+    def coarse_logits(self) -> Float[Tensor, "batch priors outputs"]:
+        """Classes of these segments; output 0 is background, as in all logits here."""
+
+    @property
+    def offsets(self) -> Float[Tensor, "batch priors 2"]:
+        """Corrections of the distances, in halves of the segment's length."""
+
+    @property
+    def refined_logits(self) -> Float[Tensor, "batch priors outputs"]:
+        """Classes of the corrected segments."""
+
+    @property
+    def quality_logits(self) -> Float[Tensor, "batch priors"]:
+        """How well the corrected segments fit, before the sigmoid."""
 
 
-class WindowOutput(NamedTuple):
-    """What a detector says about a batch of windows.
+class FusedPredictions(NamedTuple):
+    """Predictions of several networks in one; fields as in `PriorPredictions`."""
 
-    Attributes:
-        distances: (B, K, 2), from each prior back to the start and on to the end of the coarse
-            segment, in frames.
-        logits: (B, K, C), classes of the coarse segments.
-        refinements: (B, K, 2), by how much of half its length each coarse distance changes.
-        refined_logits: (B, K, C), classes of the refined segments.
-        quality_logits: (B, K), how well the refined segment fits.
-        priors: (K,), as fractions of the window.
-    """
-
-    distances: Float[Tensor, "batch priors 2"]
-    logits: Float[Tensor, "batch priors classes"]
-    refinements: Float[Tensor, "batch priors 2"]
-    refined_logits: Float[Tensor, "batch priors classes"]
+    coarse_distances: Float[Tensor, "batch priors 2"]
+    coarse_logits: Float[Tensor, "batch priors outputs"]
+    offsets: Float[Tensor, "batch priors 2"]
+    refined_logits: Float[Tensor, "batch priors outputs"]
     quality_logits: Float[Tensor, "batch priors"]
-    priors: Float[Tensor, " priors"]
 
 
 class ScoredSegments(NamedTuple):
     """Segments of a batch of windows.
 
     Attributes:
-        segments: (B, K, 2), start and end in frames of the window; refinement can turn one round,
+        segments: (B, P, 2), start and end in frames of the window; a correction can turn one round,
             so that it ends before it starts.
-        scores: (B, K, C - 1), without background.
+        scores: (B, P, K), without background.
     """
 
     segments: Float[Tensor, "batch priors 2"]
-    scores: Float[Tensor, "batch priors actions"]
+    scores: Float[Tensor, "batch priors classes"]
 
 
-def fuse_streams(outputs: Sequence[WindowOutput]) -> WindowOutput:
-    """Average what several networks say about the same windows, as AFSD fuses RGB and flow.
+def fuse_streams(streams: Sequence[PriorPredictions]) -> FusedPredictions:
+    """Average what networks say about the same windows, as AFSD fuses RGB and flow.
 
-    Distances are averaged before they are refined, logits before they become probabilities.
+    Distances are averaged before they are corrected, logits before they become probabilities.
 
     Raises:
-        UsageError: there is no output, or their shapes differ.
+        UsageError: there is no network, or their shapes differ.
     """
-    if not outputs:
+    if not streams:
         raise UsageError("there is no stream to fuse; expected at least one")
-    shapes = [[tuple(field.shape) for field in output] for output in outputs]
-    if any(shape != shapes[0] for shape in shapes):
-        raise UsageError(f"streams give outputs of different shapes: {shapes}; expected equal ones")
-    return WindowOutput(*(torch.stack(fields).mean(dim=0) for fields in zip(*outputs, strict=True)))
+    return FusedPredictions(*(_mean(streams, name) for name in FusedPredictions._fields))
 
 
-def decode(output: WindowOutput, window_frames: int) -> ScoredSegments:
-    """Turn outputs into segments and scores.
+def _mean(streams: Sequence[PriorPredictions], name: str) -> Tensor:
+    values = [getattr(stream, name) for stream in streams]
+    shapes = [tuple(value.shape) for value in values]
+    if len(set(shapes)) > 1:
+        raise UsageError(f"{name} of the streams have shapes {shapes}; expected one shape")
+    return torch.stack(values).mean(dim=0)
 
-    Distances d and refinements r of a prior give ``d + (d_start + d_end) / 2 * r``. The score of a
-    class is the mean of its coarse and refined probability times the quality.
+
+def decode(
+    predictions: PriorPredictions, centres: Float[Tensor, " priors"], window_frames: int
+) -> ScoredSegments:
+    """Turn predictions into segments and scores.
+
+    A distance d and its offset o become ``d + o * length / 2``. The score of a class is the mean of
+    its coarse and refined probabilities times the quality.
 
     Args:
-        output: of the network.
+        predictions: of the network.
+        centres: where the priors stand, in frames of the window.
         window_frames: length of a window; segments are cut at its ends.
     """
-    lengths = output.distances.sum(dim=-1, keepdim=True)
-    distances = output.distances + 0.5 * lengths * output.refinements
-    centres = output.priors * window_frames
-    segments = torch.stack([centres - distances[..., 0], centres + distances[..., 1]], dim=-1)
-    probabilities = (output.logits.softmax(dim=-1) + output.refined_logits.softmax(dim=-1)) / 2
-    scores = probabilities * output.quality_logits.sigmoid().unsqueeze(-1)
-    return ScoredSegments(segments.clamp(0, window_frames), scores[..., BACKGROUND + 1 :])
+    half_lengths = predictions.coarse_distances.sum(dim=-1, keepdim=True) / 2
+    distances = predictions.coarse_distances + half_lengths * predictions.offsets
+    back, onward = distances.unbind(-1)
+    segments = torch.stack([centres - back, centres + onward], dim=-1)
+    coarse = predictions.coarse_logits.softmax(dim=-1)
+    refined = predictions.refined_logits.softmax(dim=-1)
+    quality = predictions.quality_logits.sigmoid().unsqueeze(-1)
+    scores = (coarse + refined) / 2 * quality
+    return ScoredSegments(segments.clamp(0, window_frames), scores[..., 1:])

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from featkd.detection.decode import ScoredSegments, WindowOutput, decode, fuse_streams
+from featkd.detection.decode import PriorPredictions, ScoredSegments, decode, fuse_streams
 from featkd.detection.predictions import PREDICTION_COLUMNS
 from featkd.detection.soft_nms import SoftNms, soft_nms
 from featkd.detection.windows import WindowSpec, cut_window, window_offsets
@@ -36,11 +36,11 @@ class Stream:
     """One modality of a video and the network that looks at it.
 
     Attributes:
-        network: maps windows (1, C, T, H, W) to what it says about them.
+        network: maps windows (1, C, T, H, W) to its predictions.
         frames: (C, T, H, W), all sampled frames of the video, normalised.
     """
 
-    network: Callable[[Float[Tensor, "batch channels time height width"]], WindowOutput]
+    network: Callable[[Float[Tensor, "batch channels time height width"]], PriorPredictions]
     frames: Float[Tensor, "channels time height width"]
 
 
@@ -112,6 +112,7 @@ def suppress(
 @torch.inference_mode()
 def detect_in_video(
     streams: Sequence[Stream],
+    centres: Float[Tensor, " priors"],
     video_id: str,
     classes: Sequence[str],
     sample_fps: float,
@@ -123,6 +124,7 @@ def detect_in_video(
     Args:
         streams: one, or several whose outputs are averaged; all must have the same number of
             frames. Networks are called as they are: put them into evaluation mode.
+        centres: where the networks' priors stand, in frames of a window.
         video_id: name of the video.
         classes: names of the classes; label 1 is the first.
         sample_fps: sampled frames per second.
@@ -152,12 +154,11 @@ def detect_in_video(
             stream.network(cut_window(stream.frames, offset, window_frames).unsqueeze(0))
             for stream in streams
         ]
-        fused = fuse_streams(outputs)
-        if fused.logits.shape[-1] != len(classes) + 1:
+        found = decode(fuse_streams(outputs), centres, window_frames)
+        if found.scores.shape[-1] != len(classes):
             raise UsageError(
-                f"the network tells {fused.logits.shape[-1]} classes apart; expected "
-                f"{len(classes)} and background"
+                f"networks tell {found.scores.shape[-1]} classes from background; expected "
+                f"{len(classes)}"
             )
-        found = decode(fused, window_frames)
         candidates.append(pick_candidates(found, [offset], sample_fps, spec.min_score))
     return suppress(candidates, video_id, classes, spec.soft_nms)

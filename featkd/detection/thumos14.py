@@ -85,31 +85,25 @@ def read_thumos14(
     Raises:
         AnnotationError: a file, line or value is wrong; names it.
     """
-    rows_of: dict[str, list[tuple[int, _Annotation]]] = {}
-    for line, row in _read_rows(annotations, _Annotation):
-        if row.type == AMBIGUOUS:
-            continue
-        if row.type not in classes:
+    rows_of = _annotations_by_video(annotations, classes)
+    videos: dict[str, AnnotatedVideo] = {}
+    for line, video in _read_rows(video_info, _Video):
+        if video.video in videos:
             raise AnnotationError(
-                f"{annotations}: line {line}: field 'type' is {row.type!r}; "
-                f"expected one of the {len(classes)} classes or {AMBIGUOUS!r}"
+                f"{video_info}: line {line}: field 'video' is {video.video!r} again; "
+                "expected each video once"
             )
-        rows_of.setdefault(row.video, []).append((line, row))
-    videos = []
-    for _, video in _read_rows(video_info, _Video):
         rows = rows_of.pop(video.video, [])
         ratio = video.sample_count / video.count
         scale = ratio if times == "frames" else video.fps * ratio
-        spans = [_span(row, times, f"{annotations}: line {line}") for line, row in rows]
+        spans = [_span(row, times, f"{annotations}: line {number}") for number, row in rows]
         labels = [classes.index(row.type) + 1 for _, row in rows]
-        videos.append(
-            AnnotatedVideo(
-                video_id=video.video,
-                num_frames=video.sample_count,
-                sample_fps=video.sample_fps,
-                segments=np.array(spans, dtype=float).reshape(-1, 2) * scale,
-                labels=np.array(labels, dtype=np.int64),
-            )
+        videos[video.video] = AnnotatedVideo(
+            video_id=video.video,
+            num_frames=video.sample_count,
+            sample_fps=video.sample_fps,
+            segments=np.array(spans, dtype=float).reshape(-1, 2) * scale,
+            labels=np.array(labels, dtype=np.int64),
         )
     if rows_of:
         video_id, rows = next(iter(rows_of.items()))
@@ -117,7 +111,24 @@ def read_thumos14(
             f"{annotations}: line {rows[0][0]}: field 'video' is {video_id!r}; "
             f"expected a video of {video_info}"
         )
-    return videos
+    return list(videos.values())
+
+
+def _annotations_by_video(
+    path: Path, classes: tuple[str, ...]
+) -> dict[str, list[tuple[int, _Annotation]]]:
+    """Annotations of each video with their line numbers, without ambiguous ones."""
+    rows_of: dict[str, list[tuple[int, _Annotation]]] = {}
+    for line, row in _read_rows(path, _Annotation):
+        if row.type == AMBIGUOUS:
+            continue
+        if row.type not in classes:
+            raise AnnotationError(
+                f"{path}: line {line}: field 'type' is {row.type!r}; "
+                f"expected one of the {len(classes)} classes or {AMBIGUOUS!r}"
+            )
+        rows_of.setdefault(row.video, []).append((line, row))
+    return rows_of
 
 
 def _span(row: _Annotation, times: TimeColumns, place: str) -> tuple[float, float]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float, Int
 from pydantic import PositiveInt
 from torch import Tensor
@@ -55,6 +56,26 @@ class AnnotatedVideo:
                 f"annotation {empty[0]} of video {self.video_id!r} lasts from frame {start:g} to "
                 f"{end:g}; expected start < end"
             )
+
+    @classmethod
+    def of_seconds(
+        cls, video_id: str, num_frames: int, sample_fps: float, annotations: pd.DataFrame
+    ) -> "AnnotatedVideo":
+        """A video whose annotations are rows of a table of seconds.
+
+        Args:
+            video_id: its name.
+            num_frames: sampled frames.
+            sample_fps: sampled frames per second.
+            annotations: of this video, with the columns ``start_sec``, ``end_sec`` and ``label``,
+                which counts the classes from 0.
+
+        Raises:
+            UsageError: an annotation has no length.
+        """
+        segments = annotations[["start_sec", "end_sec"]].to_numpy(float) * sample_fps
+        labels = annotations["label"].to_numpy(np.int64) + 1
+        return cls(video_id, num_frames, sample_fps, segments, labels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,27 +151,6 @@ def _cut(video: AnnotatedVideo, spec: WindowSpec) -> Iterator[_Window]:
         kept = share >= KEPT_SHARE
         segments = (video.segments[kept] - offset).clip(1.0, float(spec.num_frames))
         yield _Window(offset, segments, video.labels[kept], bool((share >= WHOLE).any()))
-
-
-def boundary_maps(
-    segments: Float[np.ndarray, "annotations 2"], length: int
-) -> Float[np.ndarray, "2 length"]:
-    """Where actions start (first row) and end (second row): 1 around each boundary, else 0.
-
-    A stretch is a tenth of its action long, at least 2 frames, and its ends are rounded to even and
-    belong to it.
-
-    Args:
-        segments: start and end of each annotation, in frames of the window.
-        length: of the window.
-    """
-    maps = np.zeros((2, length), dtype=np.float32)
-    for start, end in segments:
-        half = max((end - start) / 10, 2.0) / 2
-        for row, boundary in enumerate((start, end)):
-            first, last = np.rint([boundary - half, boundary + half]).clip(0, length - 1)
-            maps[row, int(first) : int(last) + 1] = 1.0
-    return maps
 
 
 def cut_window(

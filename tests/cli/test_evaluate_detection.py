@@ -136,11 +136,11 @@ def test_evaluate__sample_of_activitynet_against_itself(
         (("--split", "val"), 1, "no video is of subset 'val'; expected one of 'test' (2 videos)"),
         (("--tiou", "a"), 2, "expected numbers such as 0.3,0.5,0.7"),
         (("--tiou", "0"), 2, "expected numbers above 0 and at most 1"),
-        (("--still",), 2, "--still does not go with --task detection"),
-        (("--set", "seed=1"), 2, "--set does not go with --task detection"),
+        (("--still",), 2, "'--still' does not go with --task detection"),
+        (("--set", "seed=1"), 2, "'--set' does not go with --task detection"),
         (("--video", "v1"), 2, "--video needs --timelines FILE"),
         (("--timelines", "t.html", "--video", "v9"), 1, "no video 'v9' in subset 'test'"),
-        (("more",), 2, "RUN does not go with --task detection"),
+        (("more",), 2, "'[RUN]...' does not go with --task detection"),
     ],
 )
 def test_evaluate__wrong_options(
@@ -172,8 +172,8 @@ def test_evaluate__wrong_file_is_one_line(featkd: Featkd, files: Files) -> None:
     ("arguments", "message"),
     [
         (("p.json", "--task", "detection"), "--task detection needs --ground-truth FILE"),
-        (("demo", "--ground-truth", "t.json"), "--ground-truth does not go with --task class"),
-        (("demo", "--tiou", "0.5"), "--tiou does not go with --task classification"),
+        (("demo", "--ground-truth", "t.json"), "'--ground-truth' does not go with --task class"),
+        (("demo", "--tiou", "0.5"), "'--tiou' does not go with --task classification"),
     ],
 )
 def test_evaluate__options_of_the_other_task(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from featkd.detection.decode import ScoredSegments, WindowOutput, decode, fuse_streams
+from featkd.detection.decode import FusedPredictions, ScoredSegments, decode, fuse_streams
 from featkd.detection.inference import (
     Candidates,
     InferenceSpec,
@@ -18,7 +18,8 @@ from featkd.detection.soft_nms import SoftNms
 from featkd.detection.windows import WindowSpec
 from featkd.errors import UsageError
 
-PRIORS = torch.tensor([0.25, 0.5, 0.75])
+CENTRES = torch.tensor([16.0, 32.0, 48.0])
+"""Of three priors in a window of 64 frames."""
 CLASSES = ("run", "sit")
 
 
@@ -28,13 +29,12 @@ def random_output(seed, batch=2):
     def draw(*shape):
         return torch.randn(*shape, generator=generator)
 
-    return WindowOutput(
+    return FusedPredictions(
         draw(batch, 3, 2).exp() * 20,
         draw(batch, 3, 3),
         draw(batch, 3, 2),
         draw(batch, 3, 3),
         draw(batch, 3),
-        PRIORS,
     )
 
 
@@ -50,11 +50,11 @@ def slow_decode(streams, window, prior, frames):
         values = torch.stack([getattr(stream, field)[window, prior] for stream in streams])
         return values.double().mean(0).tolist()
 
-    (left, right), (by_left, by_right) = mean("distances"), mean("refinements")
+    (left, right), (by_left, by_right) = mean("coarse_distances"), mean("offsets")
     half = (left + right) / 2
     left, right = left + half * by_left, right + half * by_right
-    centre = PRIORS[prior].item() * frames
-    coarse, fine = slow_softmax(mean("logits")), slow_softmax(mean("refined_logits"))
+    centre = CENTRES[prior].item()
+    coarse, fine = slow_softmax(mean("coarse_logits")), slow_softmax(mean("refined_logits"))
     quality = 1 / (1 + math.exp(-mean("quality_logits")))
     scores = [(a + b) / 2 * quality for a, b in zip(coarse, fine, strict=True)]
     return [min(max(edge, 0), frames) for edge in (centre - left, centre + right)], scores[1:]
@@ -64,7 +64,7 @@ def slow_decode(streams, window, prior, frames):
 def test_decode__compare(num_streams):
     streams = [random_output(seed) for seed in range(num_streams)]
 
-    found = decode(fuse_streams(streams), 64)
+    found = decode(fuse_streams(streams), CENTRES, 64)
 
     for window in range(2):
         for prior in range(3):
@@ -76,7 +76,7 @@ def test_decode__compare(num_streams):
 def test_fuse_streams__wrong():
     with pytest.raises(UsageError, match="no stream"):
         fuse_streams([])
-    with pytest.raises(UsageError, match="different shapes"):
+    with pytest.raises(UsageError, match="expected one shape"):
         fuse_streams([random_output(0, batch=1), random_output(0, batch=2)])
 
 
@@ -122,20 +122,19 @@ class Spotter:
         length = clips.shape[2]
         bright = (clips[0, 0, :, 0, 0] > 0.5).float()
         logits = torch.stack([1 - bright, bright, torch.zeros(length)], dim=-1)[None] * 20
-        return WindowOutput(
-            distances=torch.full((1, length, 2), 0.5),
-            logits=logits,
-            refinements=torch.zeros(1, length, 2),
+        return FusedPredictions(
+            coarse_distances=torch.full((1, length, 2), 0.5),
+            coarse_logits=logits,
+            offsets=torch.zeros(1, length, 2),
             refined_logits=logits,
             quality_logits=torch.full((1, length), 20.0),
-            priors=(torch.arange(length) + 0.5) / length,
         )
 
 
 def detect(frames, *, networks=None, classes=CLASSES):
     spec = InferenceSpec(windows=WindowSpec(num_frames=8, inference_stride=5))
     streams = [Stream(network, frames) for network in networks or [Spotter()]]
-    return detect_in_video(streams, "v", classes, 2.0, spec)
+    return detect_in_video(streams, torch.arange(8) + 0.5, "v", classes, 2.0, spec)
 
 
 def test_detect_in_video__finds_frames_in_seconds_of_the_video():
@@ -181,8 +180,8 @@ def test_detect_in_video__wrong():
     frames = torch.zeros(3, 12, 4, 4)
     streams = [Stream(Spotter(), frames), Stream(Spotter(), frames[:, :9])]
     with pytest.raises(UsageError, match=r"'v' have \[9, 12\] frames"):
-        detect_in_video(streams, "v", CLASSES, 10.0, InferenceSpec())
+        detect_in_video(streams, CENTRES, "v", CLASSES, 10.0, InferenceSpec())
     with pytest.raises(UsageError, match="have \\[\\] frames"):
-        detect_in_video([], "v", CLASSES, 10.0, InferenceSpec())
-    with pytest.raises(UsageError, match="3 classes apart; expected 3 and background"):
+        detect_in_video([], CENTRES, "v", CLASSES, 10.0, InferenceSpec())
+    with pytest.raises(UsageError, match="tell 2 classes from background; expected 3"):
         detect(frames, classes=("run", "sit", "jump"))

@@ -1,6 +1,7 @@
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,7 +10,6 @@ from hypothesis import strategies as st
 from featkd.detection.windows import (
     AnnotatedVideo,
     WindowSpec,
-    boundary_maps,
     cut_window,
     training_windows,
     window_offsets,
@@ -119,23 +119,19 @@ def test_training_windows__compare(annotated, length, stride):
     assert all(window.shortest_action == shortest for window in windows)
 
 
+def test_annotated_video__of_seconds():
+    table = pd.DataFrame({"start_sec": [0.5, 2.0], "end_sec": [1.0, 4.0], "label": [0, 2]})
+
+    annotated = AnnotatedVideo.of_seconds("v", 50, 10.0, table)
+
+    assert annotated.segments.tolist() == [[5.0, 10.0], [20.0, 40.0]]
+    assert annotated.labels.tolist() == [1, 3]
+    assert AnnotatedVideo.of_seconds("v", 50, 10.0, table[:0]).segments.shape == (0, 2)
+
+
 def test_annotated_video__empty_annotation():
     with pytest.raises(UsageError, match="annotation 1 of video 'v' lasts from frame 5 to 5"):
         video(10, (1, 2, 1), (5, 5, 1))
-
-
-def test_boundary_maps__by_hand():
-    maps = boundary_maps(np.array([[165.0, 249.0], [1.0, 6.0]]), 256)
-
-    assert np.flatnonzero(maps[0]).tolist() == [0, 1, 2, *range(161, 170)]
-    assert np.flatnonzero(maps[1]).tolist() == [5, 6, 7, *range(245, 254)]
-
-
-def test_boundary_maps__end_with_the_window():
-    maps = boundary_maps(np.array([[-5.0, 40.0]]), 32)
-
-    assert np.flatnonzero(maps[0]).tolist() == [0]
-    assert np.flatnonzero(maps[1]).tolist() == [31]
 
 
 def test_cut_window__pads_with_grey():
