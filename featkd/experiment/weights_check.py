@@ -13,6 +13,7 @@ from featkd.models import (
     translate_i3d,
 )
 from featkd.models.checkpoint import CARD
+from featkd.models.hub.spec import read_config
 from featkd.models.network_spec import build_network, resolve_spec
 from featkd.models.state_file import metadata_of
 from featkd.recipes import Recipe
@@ -26,10 +27,12 @@ def inspect_weights(path: Path) -> dict[str, object]:
 
     Raises:
         CheckpointError: missing or damaged.
+        ModelError: the folder has no ``config.json``.
     """
     found: dict[str, object] = {"file": str(path), "sha256": digest_of(path)}
     if path.is_dir():
-        return {**found, "layout": "huggingface"}
+        config = read_config(path)
+        return {**found, "layout": "huggingface", "network": config.get("model_type")}
     if CARD in metadata_of(path):
         card, state = read_weights(path)
         return {
