@@ -131,7 +131,7 @@ def test_distiller__is_in_readme(name):
 
 
 def test_yaml__is_a_recipe(tmp_path):
-    sources = blocks(README, "yaml")
+    sources = [source for path in DOCUMENTS for source in blocks(path, "yaml")]
     assert sources
     for source in sources:
         path = tmp_path / "documented.yaml"

@@ -15,7 +15,7 @@ from featkd.evaluation import measure_cost
 from featkd.experiment.initial_weights import InitialWeights
 from featkd.experiment.run_folder import begin, finish, is_finished
 from featkd.experiment.workspace import Workspace, write_json
-from featkd.models import ModelSpec, Network, NetworkCard, save_network
+from featkd.models import Network, NetworkCard, VideoClassifier, save_network
 from featkd.training import (
     ClassifierTraining,
     Lesson,
@@ -164,12 +164,7 @@ def prepare_classifier(
     classifier = example.signal.classifier
     if run.initial is not None:
         write_json(run.folder / "initial_weights.json", run.initial.load(network))
-    model = run.card.model
-    if (
-        classifier is not None
-        and isinstance(model, ModelSpec)
-        and model.reused_classifier is not None
-    ):
+    if classifier is not None and isinstance(network, VideoClassifier) and network.projector:
         network.reuse_classifier(classifier)
     shapes = measure_shapes(network, run.card, example)
     return ClassifierTraining(

@@ -66,6 +66,8 @@ def distill(
     """
     needs = distiller_requirements(workspace.recipe, name)
     teacher = FrozenTeacher(workspace)
+    card = student_card(workspace, name, teacher)
+    initial = initial_weights(workspace, card, teacher)
     with FolderStore.open(workspace.cache_path) as store:
         opened = OpenedCache(
             workspace, store, teacher, needs, allowed=allowed, committed_only=committed_only
@@ -80,7 +82,8 @@ def distill(
             signal,
             opened,
             source,
-            teacher,
+            card,
+            initial,
             progress or Silent(),
             committed_only=committed_only,
         )
@@ -208,14 +211,14 @@ def _train(
     signal: Signal,
     opened: OpenedCache,
     source: SignalSource,
-    teacher: FrozenTeacher,
+    card: NetworkCard,
+    initial: InitialWeights | None,
     progress: Progress,
     *,
     committed_only: bool,
 ) -> bool:
     recipe = workspace.recipe
     teacher_size = recipe.teacher.preprocess.size
-    card = student_card(workspace, name, teacher)
     sizes = (card.preprocess.size, teacher_size) if source.needs_clips else (card.preprocess.size,)
     views = workspace.rendered(
         recipe.data.train_split,
@@ -229,7 +232,7 @@ def _train(
     folder = workspace.student_folder(label, seed)
     samples = _begun_with(folder, opened.samples) if committed_only else opened.samples
     run = replace(
-        student_run(workspace, name, seed, opened, card, initial_weights(workspace, card, teacher)),
+        student_run(workspace, name, seed, opened, card, initial),
         name=label,
         folder=folder,
         signal=signal,

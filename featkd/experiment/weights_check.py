@@ -5,15 +5,17 @@ from pathlib import Path
 from featkd.experiment.workspace import Workspace
 from featkd.models import (
     MatchReport,
+    NetworkCard,
     digest_of,
     match_weights,
     read_foreign_weights,
     read_state_file,
     read_weights,
+    resolve_spec,
     translate_i3d,
 )
 from featkd.models.checkpoint import CARD
-from featkd.models.network_spec import build_network, resolve_spec
+from featkd.models.hub.spec import read_config
 from featkd.models.state_file import metadata_of
 from featkd.recipes import Recipe
 
@@ -26,10 +28,12 @@ def inspect_weights(path: Path) -> dict[str, object]:
 
     Raises:
         CheckpointError: missing or damaged.
+        ModelError: the folder has no ``config.json``.
     """
     found: dict[str, object] = {"file": str(path), "sha256": digest_of(path)}
     if path.is_dir():
-        return {**found, "layout": "huggingface"}
+        config = read_config(path)
+        return {**found, "layout": "huggingface", "network": config.get("model_type")}
     if CARD in metadata_of(path):
         card, state = read_weights(path)
         return {
@@ -73,10 +77,14 @@ def compare_with_recipe(path: Path, recipe: Recipe, network: str) -> MatchReport
         ModelError: the network cannot be built.
     """
     section = recipe.teacher if network == "teacher" else recipe.student
-    num_classes = len(Workspace(recipe).manifest.header.classes)
-    spec, size = resolve_spec(section.model), section.preprocess.size
-    built = build_network(spec, num_classes, (3, recipe.views.train.num_frames, size, size))
-    weights = read_foreign_weights(path, spec, num_classes)
+    card = NetworkCard(
+        model=resolve_spec(section.model),
+        classes=Workspace(recipe).manifest.header.classes,
+        num_frames=recipe.views.train.num_frames,
+        preprocess=section.preprocess,
+    )
+    built = card.build()
+    weights = read_foreign_weights(path, card.model, len(card.classes))
     replaces = section.weights is not None and section.weights.classifier == "replace"
     return match_weights(
         built.state_dict(),

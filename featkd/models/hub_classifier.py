@@ -74,14 +74,3 @@ class HubClassifier(nn.Module):
         if not names:
             raise ModelError(f"classifier {name!r} is no module with weights of the model")
         return names
-
-    def reuse_classifier(self, classifier: LinearClassifier) -> None:
-        """Refuse: a foreign model keeps its own.
-
-        Raises:
-            ModelError: always.
-        """
-        raise ModelError(
-            f"{type(self._hub.network).__name__} cannot take over a classifier of shape "
-            f"{tuple(classifier.weight.shape)}; expected a student of the I3D family"
-        )

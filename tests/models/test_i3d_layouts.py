@@ -43,9 +43,9 @@ def network(name: str = "i3d", *, num_classes: int = 5, head: bool = False) -> V
     return built.eval()
 
 
-def clips(num_frames: int = 16) -> Tensor:
+def clips(num_frames: int = 16, size: int = 64) -> Tensor:
     generator = torch.Generator().manual_seed(1)
-    return torch.rand(2, 3, num_frames, 64, 64, generator=generator) * 2 - 1
+    return torch.rand(2, 3, num_frames, size, size, generator=generator) * 2 - 1
 
 
 def as_pytorch_i3d(state: State) -> State:
@@ -192,33 +192,34 @@ def published_logits(state: State, x: Tensor, *, of: str) -> Tensor:
 
 
 @pytest.mark.parametrize(
-    ("of", "name", "num_frames"),
+    ("of", "name", "num_frames", "size"),
     [
-        ("pytorch_i3d", "i3d", 16),
-        ("pytorch_i3d", "i3d", 13),
-        ("pytorch_i3d", "top_i3d", 16),
-        ("kinetics", "i3d", 16),
-        ("kinetics", "i3d", 15),
+        ("pytorch_i3d", "i3d", 16, 64),
+        ("pytorch_i3d", "i3d", 13, 51),
+        ("pytorch_i3d", "top_i3d", 16, 64),
+        ("kinetics", "i3d", 16, 48),
+        ("kinetics", "i3d", 15, 64),
     ],
 )
 def test_i3d__computes_what_the_published_network_computes(
-    of: str, name: str, num_frames: int
+    of: str, name: str, num_frames: int, size: int
 ) -> None:
     ours = network(name)
     with torch.no_grad():
-        actual = ours(clips(num_frames)).logits
+        actual = ours(clips(num_frames, size)).logits
         state = as_pytorch_i3d(dict(ours.state_dict()))
-        expected = published_logits(state, clips(num_frames), of=of)
+        expected = published_logits(state, clips(num_frames, size), of=of)
     assert expected.std() > 1e-2
     torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_i3d__of_kinetics_pads_other_lengths_otherwise() -> None:
-    ours = network()
+@pytest.mark.parametrize(("num_frames", "size"), [(13, 64), (16, 56)])
+def test_i3d__of_kinetics_pads_other_sizes_otherwise(num_frames: int, size: int) -> None:
+    ours, shown = network(), clips(num_frames, size)
     with torch.no_grad():
         state = as_pytorch_i3d(dict(ours.state_dict()))
-        expected = published_logits(state, clips(13), of="kinetics")
-        assert not torch.allclose(ours(clips(13)).logits, expected, rtol=1e-3, atol=1e-3)
+        expected = published_logits(state, shown, of="kinetics")
+        assert not torch.allclose(ours(shown).logits, expected, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("prefix", ["", "model.", "i3d.backbone."])

@@ -111,11 +111,6 @@ class HubBackbone(nn.Module):
         return logits
 
 
-def outline(backbone: HubBackbone) -> list[str]:
-    """Names of the modules that stand for layers: blocks, stages, and what follows them."""
-    return _outline(dict(backbone.model.named_modules()))
-
-
 def measure_layers(
     backbone: HubBackbone, input_shape: tuple[int, int, int, int], num_classes: int
 ) -> dict[str, tuple[int, int, int, int]]:

@@ -20,8 +20,8 @@ def import_package(name: str) -> ModuleType:
         return import_module(name)
     except (ImportError, RuntimeError, OSError) as error:
         raise ModelError(
-            f"{package} cannot be imported ({error}); install it for this torch: "
-            "pip install 'featkd[hub]'"
+            f"{package} cannot be imported ({error}); install it for this torch, it is part of "
+            "featkd's extra [hub]"
         ) from error
 
 

@@ -17,7 +17,7 @@ NUM_CLASSES = 5
 SHAPE = (3, 8, 32, 32)
 NEEDS_TRANSFORMERS = pytest.mark.skipif(
     importlib.util.find_spec("transformers") is None,
-    reason="transformers is not installed: pip install 'featkd[hub]'",
+    reason="transformers is not installed: extra [hub]",
 )
 SMALL = {
     "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64,

@@ -156,7 +156,7 @@ def test_torchvision__unknown_or_absent(monkeypatch: pytest.MonkeyPatch, build: 
     with pytest.raises(ModelError, match="refuses its arguments"):
         build(name="torchvision", architecture="r3d_18", arguments={"depth": 3})
     monkeypatch.setitem(sys.modules, "torchvision.models.video", None)
-    with pytest.raises(ModelError, match=r"torchvision cannot be imported .*featkd\[hub\]"):
+    with pytest.raises(ModelError, match=r"torchvision cannot be imported .*\[hub\]"):
         build(name="torchvision", architecture="r3d_18")
 
 
