@@ -1,11 +1,13 @@
-"""What flow costs: computing it, keeping it, reading a view of it.
+"""What flow costs: computing it, keeping it, reading a view of it; and how it fits others'.
 
     python benchmarks/flow.py --frames 16
 
 Frames of a filmed clip of `<shared>/data/videos` (set FEATKD_SHARED, default ../shared) go through
 both methods and into a folder of flow; then a view is read from it, from JPEG images as others keep
 them, and from the video itself. Times are processor time of one thread, so that what else the
-machine does counts little. Writes benchmarks/results/flow.json.
+machine does counts little. Then flow is computed on frames of the clip that came with kinetics-i3d,
+and correlated with the picture of TV-L1 flow that came with it. Writes
+benchmarks/results/flow.json.
 """
 
 import argparse
@@ -29,12 +31,16 @@ from featkd.video import (
     decoder_version,
     probe,
     quantise_flow,
+    read_frames,
     render_clip,
     stream_frames,
 )
 
 SHARED = Path(os.environ.get("FEATKD_SHARED", "../shared"))
-VIDEO = SHARED / "data" / "videos" / "known_label_clips" / "v_SoccerJuggling_g23_c01.avi"
+CLIPS = SHARED / "data" / "videos" / "known_label_clips"
+VIDEO = CLIPS / "v_SoccerJuggling_g23_c01.avi"
+PUBLISHED = "i3d_v_CricketShot_g04_c01_{}.gif"
+PUBLISHED_FRAMES = (20, 40, 60)
 JPEG_QUALITY = 95
 
 
@@ -101,6 +107,23 @@ def measure(method: str, clip: Clip, folder: Path, repeats: int) -> dict[str, fl
     }
 
 
+def agreement(method: str) -> dict[str, list[float]]:
+    """Correlation with published flow, frame by frame, of which red is x and green y."""
+    colours, theirs = (
+        clip_of(CLIPS / PUBLISHED.format(kind), max(PUBLISHED_FRAMES) + 2)
+        for kind in ("rgb", "flow")
+    )
+    spec = FlowSpec.model_validate({"method": method})
+    found: dict[str, list[float]] = {"x": [], "y": []}
+    for index in PUBLISHED_FRAMES:
+        (field,) = estimate_flow(iter(read_frames(colours, [index, index + 1])), spec)
+        (picture,) = read_frames(theirs, [index]).astype(float)
+        for axis, values in enumerate(found.values()):
+            ours, published = field[..., axis].ravel(), picture[..., axis].ravel()
+            values.append(round(float(np.corrcoef(ours, published)[0, 1]), 3))
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--frames", type=int, default=16)
@@ -119,6 +142,7 @@ def main() -> None:
         "height": clip.height,
         "frames": arguments.frames,
         "methods": measured,
+        "correlation_with_published_flow": {method: agreement(method) for method in PARAMETERS},
     }
     save_record("flow", result, packages=["opencv-contrib-python-headless", "pillow"])
     print(result)

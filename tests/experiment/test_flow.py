@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from featkd.experiment import (
     train_teacher,
 )
 from featkd.experiment.sweep_member import Member
+from featkd.experiment.teacher import teacher_run
 from featkd.extract import extract
 from featkd.extract.replay import replay
 from featkd.flow import FlowStore
@@ -190,6 +192,23 @@ def test_evaluate__on_flow_needs_flow(own: Path, make_workspace: MakeWorkspace) 
     workspace = make_workspace(own)
     with pytest.raises(UsageError, match=r"has no data\.flow"):
         evaluate_run(workspace, workspace.teacher_folder)
+
+
+def test_settings__of_runs_on_colours_are_as_they_were_before_flow(
+    own: Path, make_workspace: MakeWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that was finished before stays finished."""
+    seen: list[str] = []
+    module = sys.modules["featkd.experiment.classifier"]
+    monkeypatch.setattr(module, "settings_digest", lambda fields: seen.append(str(fields)) or "")
+    colours = make_workspace(own)
+    teacher_run(colours).settings(colours)
+    flow = on_flow(make_workspace, own)
+    teacher_run(flow).settings(flow)
+    assert "modality" not in seen[0]
+    assert "flow" not in seen[0].replace(str(own), "")
+    assert "'modality': 'flow'" in seen[1]
+    assert "flow.method" in seen[1]
 
 
 def test_train__needs_the_folder(tmp_path: Path, make_workspace: MakeWorkspace) -> None:
