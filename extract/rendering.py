@@ -40,7 +40,7 @@ class RowRenderer:
         seed: of the drawing.
         index: which view each row holds.
         sizes: pixels of each rendering; all come from one decoding.
-        read: where frames come from; None: the colours of the videos.
+        read: where frames come from; default: the colours of the videos.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class RowRenderer:
         seed: int,
         index: RowIndex,
         sizes: Sequence[int],
-        read: FrameReader | None,
+        read: FrameReader | None = None,
     ) -> None:
         self._clips = clips
         self._views = views

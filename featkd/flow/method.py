@@ -63,9 +63,9 @@ class FlowEstimator:
         self._cv2 = import_opencv()
         self._spec = spec
         self._algorithm: Any = (
-            self._cv2.optflow.DualTVL1OpticalFlow.create()
+            self._cv2.optflow.DualTVL1OpticalFlow_create()
             if spec.method == "tvl1"
-            else self._cv2.DISOpticalFlow.create(self._cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+            else self._cv2.DISOpticalFlow_create(self._cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         )
         for name, value in PARAMETERS[spec.method].items():
             getattr(self._algorithm, f"set{name}")(value)

@@ -7,7 +7,8 @@ import pytest
 
 from featkd.errors import UsageError, VideoDecodeError
 from featkd.flow import FlowSpec, estimate_flow
-from featkd.video import mirrored, quantise_flow
+from featkd.types import Clip
+from featkd.video import mirrored, quantise_flow, read_frames
 
 METHODS = ("tvl1", "dis")
 
@@ -56,6 +57,24 @@ def test_estimate_flow__refuses_frames_that_opencv_refuses():
     frames = iter([np.zeros((4, 4, 3), np.uint8)] * 2)
     with pytest.raises(VideoDecodeError, match="frames of 4x4 pixels"):
         list(estimate_flow(frames, FlowSpec(method="dis")))
+
+
+@pytest.mark.usefixtures("needs_opencv")
+def test_estimate_flow__agrees_with_flow_published_with_i3d(shared_data):
+    """Red is motion to the right and green downwards in the flow that came with kinetics-i3d."""
+    folder = shared_data / "videos" / "known_label_clips"
+    name = "i3d_v_CricketShot_g04_c01_{}.gif"
+    colours, theirs = (
+        Clip("v", folder / name.format(kind), 0, 79, 224, 224, 25.0) for kind in ("rgb", "flow")
+    )
+    frames = read_frames(colours, [40, 41])
+    (field,) = estimate_flow(iter(frames), FlowSpec(method="tvl1"))
+    published = read_frames(theirs, [40])[0].astype(float)
+    for axis, least in ((0, 0.85), (1, 0.6)):
+        found = np.corrcoef(field[..., axis].ravel(), published[..., axis].ravel())[0, 1]
+        crossed = np.corrcoef(field[..., axis].ravel(), published[..., 1 - axis].ravel())[0, 1]
+        assert found > least
+        assert abs(crossed) < 0.4
 
 
 def test_estimate_flow__tells_what_to_install(monkeypatch):
