@@ -3,6 +3,7 @@
 from featkd.models.checkpoint import NetworkCard, load_network, read_weights, save_network
 from featkd.models.classifier import ModelSpec, VideoClassifier
 from featkd.models.i3d import I3D, LAST_LAYER, TEMPORAL_BLOCKS, I3DTrunk
+from featkd.models.inherit import inherit_weights
 from featkd.models.layer_shapes import layer_shapes
 from featkd.models.live_signal import LiveSignal
 from featkd.models.placement import place
@@ -25,6 +26,7 @@ __all__ = [
     "ReusedClassifierSpec",
     "Teacher",
     "VideoClassifier",
+    "inherit_weights",
     "layer_shapes",
     "load_network",
     "place",
