@@ -79,7 +79,7 @@ class _RangeMax(torch.autograd.Function):
         from_right = entries.index_select(0, (left + overlap).view(-1))
         maxima = torch.maximum(from_left, from_right)
         ctx.save_for_backward(table, level, left, overlap, from_left, maxima)
-        return _channels_first(maxima.view(batch, 2, -1, maxima.shape[1]))
+        return _channels_first(maxima.view(*first.shape, table.shape[2]))
 
     @staticmethod
     @once_differentiable
@@ -104,7 +104,8 @@ class _RangeMax(torch.autograd.Function):
             place += _missed(found, maxima, later.view(per_row))
         spread = gradient.new_zeros(num_rows * half_channels)
         spread.scatter_add_(0, place.view(-1), _channels_last(gradient).view(-1))
-        return _channels_first(spread.view(batch, 2, -1, half_channels)), None, None
+        time = num_rows // (2 * batch)
+        return _channels_first(spread.view(batch, 2, time, half_channels)), None, None
 
 
 def _build_table(

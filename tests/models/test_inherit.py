@@ -25,8 +25,9 @@ def test_inherit_weights__a_still_video_looks_the_same(source, target):
     # Long enough that the middle does not see the zeros before and after the video.
     clip = torch.randn(1, 3, 1, 32, 32).expand(-1, -1, 256, -1, -1)
     middle = first(clip)[:, :, 16], second(clip)[:, :, 16]
-    assert middle[0].abs().max() > 1e-4
-    torch.testing.assert_close(middle[1], middle[0], rtol=1e-3, atol=1e-6)
+    scale = middle[0].max().item()
+    assert scale > 0
+    torch.testing.assert_close(middle[1], middle[0], rtol=1e-3, atol=1e-3 * scale)
 
 
 def test_inherit_weights__top_i3d_keeps_what_it_can():

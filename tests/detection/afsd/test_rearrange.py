@@ -93,7 +93,7 @@ def test_rearrange__applied_to_a_clip():
 
 @pytest.mark.parametrize(
     ("rows", "moved", "words"),
-    [([[10.0, 200.0]], 8, "200 .*128 frames"), ([[10.0, 100.0]], 0, "moved_frames is 0")],
+    [([[10.0, 200.0]], 8, "200; .*128 frames"), ([[10.0, 100.0]], 0, "moved_frames is 0")],
 )
 def test_rearrange__wrong_arguments(rows, moved, words):
     with pytest.raises(UsageError, match=words):

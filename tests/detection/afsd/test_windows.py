@@ -20,14 +20,14 @@ def test_frame_windows__known_by_hand():
 
 
 @settings(max_examples=50, deadline=None)
-@given(back=distance, onward=distance, prior=st.integers(0, 27))
+@given(back=distance, onward=distance, prior=st.integers(0, 29))
 def test_level_windows__compare_with_the_rule(back, onward, prior):
     priors = Priors(64, 4)
     level = next(i for i in range(4) if prior < sum(priors.lengths[: i + 1]))
     length, before = priors.lengths[level], sum(priors.lengths[:level])
     cell, stride = prior - before, 64 / length
     expected = corners(cell - back / stride, cell + onward / stride, (back + onward) / stride)
-    distances = torch.zeros(1, 28, 2, dtype=torch.float64)
+    distances = torch.zeros(1, 30, 2, dtype=torch.float64)
     distances[0, prior] = torch.tensor([back, onward])
     (window,) = level_windows(priors, distances)[0, prior : prior + 1].tolist()
     inside = [min(max(value, 0), length - 1) for value in expected]

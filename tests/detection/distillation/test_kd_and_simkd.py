@@ -52,7 +52,7 @@ def test_kd__signal_without_logits_or_of_other_classes(student, clips, signal, t
     kd = DetectionKD(DetectionKDSpec(), losses)
     with pytest.raises(RequirementError, match="no logits of priors"):
         kd(student(clips), DetectionSignal(), targets, 1)
-    fewer = replace(signal, coarse_logits=signal.coarse_logits[..., 1:])
+    fewer = DetectionSignal(signal.coarse_logits[..., 1:], signal.refined_logits[..., 1:])
     with pytest.raises(ModelError, match=r"\(2, 14, 5\).*\(2, 14, 4\)"):
         kd(student(clips), fewer, targets, 1)
 
