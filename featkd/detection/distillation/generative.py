@@ -1,7 +1,7 @@
 """Generative-based knowledge distillation for detection: the paper's method on two maps."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from jaxtyping import Float
@@ -218,9 +218,7 @@ class DetectionGenerative(DetectionDistiller):
         return full_precision(student.features[layer]), full_precision(student.attention[layer])
 
     def _generator(self, layer: str) -> CVAE:
-        generator = self.generators[layer]
-        assert isinstance(generator, CVAE)  # noqa: S101 (for the type checker; built above)
-        return generator
+        return cast("CVAE", self.generators[layer])
 
     def _reconstruct(
         self, layer: str, feature: Tensor, attention: Tensor, noise: Noise | None
