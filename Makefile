@@ -19,7 +19,7 @@ ARGS ?=
 WORKERS ?= 2
 # All that measure speed and safety; those that train students for a table are started by hand.
 BENCHMARKS := benchmarks/manifest_load.py benchmarks/manifest_build.py \
-    benchmarks/memory_format.py \
+    benchmarks/memory_format.py benchmarks/boundary_pooling.py \
     benchmarks/cache_open.py benchmarks/cache_write.py benchmarks/cache_read.py \
     benchmarks/extraction_overhead.py benchmarks/extraction_memory.py \
     benchmarks/cached_training.py benchmarks/distiller_cost.py benchmarks/sweep.py \

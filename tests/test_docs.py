@@ -16,8 +16,13 @@ from featkd.recipes import load_recipe
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
-WITH_CODE = [README, ROOT / "CONTRIBUTING.md"]
-DOCUMENTS = [*WITH_CODE, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+WITH_CODE = [README, ROOT / "CONTRIBUTING.md", ROOT / "docs" / "detection.md"]
+DOCUMENTS = [
+    README,
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 
 
 def blocks(path: Path, *languages: str) -> list[str]:

@@ -69,8 +69,8 @@ class _RangeMax(torch.autograd.Function):
         lengths = last - first + 1
         table = _build_table(features, lengths)
         # floor(log2(length)): the widest ranges of the table that fit into this one.
-        level = (torch.frexp(lengths.double()).exponent - 1).long()
-        batch, _, time = features.shape
+        level = (torch.frexp(lengths.float()).exponent - 1).long()
+        batch, channels, time = features.shape
         row = torch.arange(0, 2 * batch * time, time, device=features.device).view(batch, 2, 1)
         left = row + first + level * (2 * batch * time)
         overlap = lengths - (1 << level)
@@ -79,7 +79,8 @@ class _RangeMax(torch.autograd.Function):
         from_right = entries.index_select(0, (left + overlap).view(-1))
         maxima = torch.maximum(from_left, from_right)
         ctx.save_for_backward(table, level, left, overlap, from_left, maxima)
-        return _channels_first(maxima.view(batch, 2, -1, maxima.shape[1]))
+        by_half = maxima.view(*first.shape, channels // 2).mT
+        return by_half.reshape(batch, channels, first.shape[2])
 
     @staticmethod
     @once_differentiable
@@ -89,22 +90,36 @@ class _RangeMax(torch.autograd.Function):
         """Give each maximum's gradient to the earliest time step that has it."""
         table, level, left, overlap, from_left, maxima = ctx.saved_tensors
         num_levels, num_rows, half_channels = table.shape
-        batch, _, num_segments = level.shape
-        entries, per_row = table.view(-1), (batch * 2 * num_segments, 1)
-        channel = torch.arange(half_channels, device=gradient.device)
-        place = (left * half_channels).view(per_row) + channel
-        place += _missed(from_left.clone(), maxima, (overlap * half_channels).view(per_row))
-        for _ in range(num_levels - 1):
-            # Down one level, to the earlier half of the range, or the later one if need be.
-            descends = (level > 0).long()
-            level = level - descends
-            place -= (descends * (num_rows * half_channels)).view(per_row)
-            found = entries.index_select(0, place.view(-1)).view_as(place)
-            later = (descends * half_channels) << level
-            place += _missed(found, maxima, later.view(per_row))
+        batch, channels, num_segments = gradient.shape
+        # Longest ranges first: those that start as high in the table as a step are the first ones.
+        level, order = level.flatten().sort(descending=True)
+        above = [int((level >= step).sum()) for step in range(num_levels)]
+        left, overlap = left.flatten()[order, None], overlap.flatten()[order, None]
+        maxima = maxima[order]
+        place = left * half_channels + torch.arange(half_channels, device=gradient.device)
+        place += _differs(from_left[order], maxima) * (overlap * half_channels)
+        entries = table.view(-1)
+        for step in range(num_levels - 1, 0, -1):
+            # Down one level, to the earlier half of the range, or to the later one if need be.
+            moving = place[: above[step]]
+            moving -= num_rows * half_channels
+            found = entries.index_select(0, moving.view(-1)).view_as(moving)
+            moving += _differs(found, maxima[: above[step]]) * (half_channels << (step - 1))
+        by_half = gradient.reshape(batch, 2, half_channels, num_segments).mT
+        rows = by_half.reshape(len(order), half_channels)[order]
         spread = gradient.new_zeros(num_rows * half_channels)
-        spread.scatter_add_(0, place.view(-1), _channels_last(gradient).view(-1))
-        return _channels_first(spread.view(batch, 2, -1, half_channels)), None, None
+        spread.scatter_add_(0, place.view(-1), rows.view(-1))
+        time = num_rows // (2 * batch)
+        spread = spread.view(batch, 2, time, half_channels).mT
+        return spread.reshape(batch, channels, time), None, None
+
+
+def _differs(found: Tensor, maxima: Tensor) -> Tensor:
+    """1 where what was found is not the maximum, else 0; overwrites ``found``.
+
+    Comparing in place keeps the numbers' type, which is many times faster on a CPU than masks are.
+    """
+    return found.ne_(maxima).long()
 
 
 def _build_table(
@@ -126,24 +141,3 @@ def _build_table(
             below[:, :entries], below[:, half : half + entries], out=table[level, :, :entries]
         )
     return table.flatten(1, 2)
-
-
-def _channels_first(
-    rows: Float[Tensor, "batch 2 time half_channels"],
-) -> Float[Tensor, "batch channels time"]:
-    return rows.mT.flatten(1, 2)
-
-
-def _channels_last(
-    tensor: Float[Tensor, "batch channels time"],
-) -> Float[Tensor, "batch 2 time half_channels"]:
-    batch, channels, time = tensor.shape
-    return tensor.reshape(batch, 2, channels // 2, time).mT.contiguous()
-
-
-def _missed(found: Tensor, maxima: Tensor, distance: Tensor) -> Tensor:
-    """``distance`` where what was found is not the maximum, else 0; overwrites ``found``.
-
-    Comparing in place keeps the numbers' type, which is many times faster on a CPU than masks are.
-    """
-    return found.ne_(maxima).long().mul_(distance)

@@ -3,7 +3,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from featkd.representation import attended_feature, attended_feature_batch_sum
+from featkd.representation import (
+    attended_feature,
+    attended_feature_batch_sum,
+    attended_feature_inverse_sum,
+)
 
 
 def draw(seed, batch=3):
@@ -79,3 +83,11 @@ def test_attended_feature_batch_sum__keeps_the_sum_of_the_batch():
     torch.testing.assert_close(attended.sum(), features.sum())
     ratio = attended / (features * attention[..., None, None])
     torch.testing.assert_close(ratio, ratio[:1, :1, :1, :1, :1].expand_as(ratio))
+
+
+def test_attended_feature_inverse_sum__attention_adds_up_to_one():
+    features, attention = draw(3)
+    attended = attended_feature_inverse_sum(features, attention)
+    share = attended / features
+    torch.testing.assert_close(share[..., 0, 0].sum(), torch.tensor(1.0, dtype=torch.float64))
+    torch.testing.assert_close(share[..., 1, 0], attention / attention.sum())

@@ -99,3 +99,18 @@ def test_double_softmax_cross_entropy__is_bounded_below():
     certain[:, 1] = 100.0
     loss = double_softmax_cross_entropy(certain, torch.tensor([1]))
     assert loss.item() == pytest.approx(math.log(1 + 4 * math.exp(-7)), rel=1e-9)
+
+
+def test_cvae_loss__numbers_of_the_specification():
+    def waves(shape, function):
+        return function(torch.arange(math.prod(shape), dtype=torch.float64)).view(shape)
+
+    loss = cvae_loss(
+        waves((1, 4, 3, 2, 2), torch.cos),
+        waves((1, 4, 3, 2, 2), torch.sin),
+        mean=waves((1, 3, 4), lambda i: (0.3 * i).sin()),
+        log_var=waves((1, 3, 4), lambda i: (0.2 * i).cos()),
+        attention=waves((1, 4, 3), lambda i: (0.5 * i).sin().sigmoid()),
+    )
+    expected = (1.0237143, 1.0023504, 0.2136382)
+    assert [value.item() for value in loss] == pytest.approx(expected, abs=1e-6)

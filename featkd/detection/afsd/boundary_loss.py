@@ -60,7 +60,7 @@ def consistency_loss(
     losses = []
     for feature, weight in _weighted(boundaries):
         stride = num_frames / feature.shape[2]
-        pooled = boundary_max_pool(feature, windows.to(feature) / stride)
+        pooled = boundary_max_pool(feature, windows.to(feature.device) / stride)
         starts, ends = full_precision(pooled).chunk(2, dim=1)
         losses.append(
             weight

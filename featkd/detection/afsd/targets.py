@@ -12,7 +12,7 @@ from featkd.errors import UsageError
 BACKGROUND = 0
 """Label of what is no action; the K actions have labels 1 to K."""
 
-_BOUNDARY_SHARE = 1 / 10
+_BOUNDARY_PARTS = 10
 _MIN_BOUNDARY_FRAMES = 2
 
 
@@ -92,7 +92,7 @@ def boundary_maps(
     for clip_maps, clip in zip(maps, annotations, strict=True):
         segments = clip.segments.cpu()
         lengths = segments[:, 1] - segments[:, 0]
-        reach = (lengths * _BOUNDARY_SHARE).clamp(min=_MIN_BOUNDARY_FRAMES)[:, None] / 2
+        reach = (lengths / _BOUNDARY_PARTS).clamp(min=_MIN_BOUNDARY_FRAMES)[:, None] / 2
         first = (segments - reach).round().clamp(0, num_frames - 1).long().tolist()
         last = (segments + reach).round().clamp(0, num_frames - 1).long().tolist()
         for starts, ends in zip(first, last, strict=True):

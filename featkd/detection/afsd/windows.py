@@ -11,7 +11,7 @@ from torch import Tensor
 
 from featkd.detection.afsd.priors import Priors
 
-_OUTWARDS, _INWARDS = 1 / 10, 1 / 4
+_OUTWARDS, _INWARDS = 10, 4
 
 
 def frame_windows(
@@ -53,7 +53,7 @@ def _around(
     end: Float[Tensor, "batch segments"],
     length: Float[Tensor, "batch segments"],
 ) -> Float[Tensor, "batch segments 4"]:
-    outwards = (length * _OUTWARDS).clamp(min=1)
-    inwards = (length * _INWARDS).clamp(min=1)
+    outwards = (length / _OUTWARDS).clamp(min=1)
+    inwards = (length / _INWARDS).clamp(min=1)
     corners = (start - outwards, start + inwards, end - inwards, end + outwards)
     return torch.stack(corners, dim=-1).round()
