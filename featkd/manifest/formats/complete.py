@@ -13,7 +13,6 @@ from featkd.errors import ManifestError, VideoError
 from featkd.manifest.build_result import BuildResult, BuildWarning, Rejected
 from featkd.manifest.checksum import sha256_of
 from featkd.manifest.formats.partial import PartialManifest, ids_of
-from featkd.manifest.manifest import Manifest
 from featkd.manifest.parallel import map_in_threads
 from featkd.manifest.schema import COLUMN_NAMES
 from featkd.manifest.structure import path_fault
@@ -51,12 +50,14 @@ def complete(
     if all(name in table and table[name].notna().all() for name in _NEEDED):
         if "sha256" not in table:
             table = table.assign(sha256=None)
-        return BuildResult(Manifest(given.header, table[list(COLUMN_NAMES)], root), (), ())
+        return _checked(
+            BuildResult(given.header, root, _records(table[list(COLUMN_NAMES)]), (), ())
+        )
     try:
         table = table.astype({"start_sec": np.float64, "end_sec": np.float64})
     except (ValueError, TypeError) as error:
         raise ManifestError(f"start_sec or end_sec: {error}; expected seconds") from error
-    records = table.astype(object).where(table.notna(), None).to_dict("records")
+    records = _records(table)
     outcomes = (progress or Silent()).track(
         map_in_threads(partial(_measure, root), records, num_workers=num_workers),
         description="Reading videos",
@@ -72,13 +73,19 @@ def complete(
             rows.append(outcome.row)
         else:
             rejected.append(outcome.rejected)
-    if not rows:
-        raise ManifestError(
-            f"{root}: none of the {len(records)} videos that are listed serves; "
-            f"the first, {rejected[0].path}: {rejected[0].reason}"
-        )
-    manifest = Manifest(given.header, pd.DataFrame(rows)[list(COLUMN_NAMES)], root)
-    return BuildResult(manifest, tuple(rejected), tuple(warnings))
+    whole = _records(pd.DataFrame(rows)[list(COLUMN_NAMES)]) if rows else ()
+    return _checked(BuildResult(given.header, root, whole, tuple(rejected), tuple(warnings)))
+
+
+def _records(table: pd.DataFrame) -> tuple[Row, ...]:
+    values = table.astype(object).where(table.notna(), None).to_numpy()
+    return tuple(dict(zip(table.columns, row, strict=True)) for row in values.tolist())
+
+
+def _checked(result: BuildResult) -> BuildResult:
+    """The same result, once its manifest was made: whatever is wrong with it shows now."""
+    _ = result.manifest
+    return result
 
 
 @dataclass(frozen=True, slots=True)
