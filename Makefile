@@ -23,7 +23,7 @@ BENCHMARKS := benchmarks/manifest_load.py benchmarks/manifest_build.py \
     benchmarks/cache_open.py benchmarks/cache_write.py benchmarks/cache_read.py \
     benchmarks/extraction_overhead.py benchmarks/extraction_memory.py \
     benchmarks/cached_training.py benchmarks/distiller_cost.py benchmarks/sweep.py \
-    benchmarks/rendered_frames.py benchmarks/detection_map.py \
+    benchmarks/rendered_frames.py benchmarks/flow.py benchmarks/detection_map.py \
     benchmarks/replay.py benchmarks/flipped_bytes.py benchmarks/killed_extraction.py
 
 .PHONY: help demo test lint bench clean

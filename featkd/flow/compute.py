@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from featkd.errors import UsageError, VideoError
-from featkd.flow.method import PARAMETERS, FlowEstimator, FlowSpec, import_opencv
+from featkd.flow.method import PARAMETERS, FlowSpec, estimate_flow, import_opencv
 from featkd.flow.store import FlowHeader, FlowStore
 from featkd.types import Clip, Progress, Silent
 from featkd.video import (
@@ -144,7 +144,7 @@ class _Work:
             return clip, str(error)
 
     def _flow(self, clip: Clip) -> Iterator[UInt8[np.ndarray, "height width 2"]]:
-        for field in FlowEstimator(self._spec)(stream_frames(clip)):
+        for field in estimate_flow(stream_frames(clip), self._spec):
             if self.stopping.is_set():
                 raise _Stopped
             yield quantise_flow(field)

@@ -1,6 +1,7 @@
 """Computing flow with OpenCV: TV-L1, and DIS, which is many times faster."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import Annotated, Any, Final, Literal
 
 import numpy as np
@@ -52,71 +53,26 @@ class FlowSpec(Spec):
     None: frames as they are."""
 
 
-class FlowEstimator:
-    """Computes the flow of one video after another. One thread at a time.
+def estimate_flow(
+    frames: Iterable[UInt8[np.ndarray, "height width 3"]], spec: FlowSpec
+) -> Iterator[Float32[np.ndarray, "flow_height flow_width 2"]]:
+    """Flow from each frame to the next, in pixels a frame: to the right, and downwards.
+
+    Args:
+        frames: n frames of RGB of one size; drawn as they are needed.
+        spec: method and size.
+
+    Returns:
+        n - 1 fields, computed as they are drawn.
 
     Raises:
         UsageError: OpenCV is not installed, or without its contributed modules.
+        VideoDecodeError: as fields are drawn: OpenCV refuses the frames, for example because they
+            are too small.
     """
-
-    def __init__(self, spec: FlowSpec) -> None:
-        self._cv2 = import_opencv()
-        self._spec = spec
-        self._algorithm: Any = (
-            self._cv2.optflow.DualTVL1OpticalFlow_create()
-            if spec.method == "tvl1"
-            else self._cv2.DISOpticalFlow_create(self._cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        )
-        for name, value in PARAMETERS[spec.method].items():
-            getattr(self._algorithm, f"set{name}")(value)
-
-    def __call__(
-        self, frames: Iterator[UInt8[np.ndarray, "height width 3"]]
-    ) -> Iterator[Float32[np.ndarray, "flow_height flow_width 2"]]:
-        """Flow from each frame to the next, in pixels a frame: to the right, and downwards.
-
-        Args:
-            frames: n frames of RGB of one size.
-
-        Yields:
-            n - 1 fields.
-
-        Raises:
-            VideoDecodeError: OpenCV refuses the frames, for example because they are too small.
-        """
-        before: np.ndarray | None = None
-        for frame in frames:
-            grey = self._grey(frame)
-            if before is not None:
-                try:
-                    yield self._algorithm.calc(before, grey, None)
-                except self._cv2.error as error:
-                    height, width = grey.shape
-                    raise VideoDecodeError(
-                        f"OpenCV computes no {self._spec.method} flow on frames of "
-                        f"{width}x{height} pixels: {' '.join(str(error).split())}"
-                    ) from error
-            before = grey
-
-    def _grey(
-        self, frame: UInt8[np.ndarray, "height width 3"]
-    ) -> UInt8[np.ndarray, "flow_height flow_width"]:
-        cv2 = self._cv2
-        grey = cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY)
-        short_side = self._spec.short_side
-        if short_side is None:
-            return grey  # type: ignore[no-any-return]
-        height, width = grey.shape
-        scale = short_side / min(height, width)
-        size = (round(width * scale), round(height * scale))
-        return cv2.resize(grey, size, interpolation=cv2.INTER_AREA)  # type: ignore[no-any-return]
-
-
-def estimate_flow(
-    frames: Iterator[UInt8[np.ndarray, "height width 3"]], spec: FlowSpec
-) -> Iterator[Float32[np.ndarray, "flow_height flow_width 2"]]:
-    """Flow of one video; see `FlowEstimator`."""
-    return FlowEstimator(spec)(frames)
+    cv2 = import_opencv()
+    greys = (_grey(cv2, frame, spec.short_side) for frame in frames)
+    return _fields(cv2, greys, spec.method)
 
 
 def import_opencv() -> Any:
@@ -138,3 +94,37 @@ def import_opencv() -> Any:
             "package opencv-contrib-python-headless in its place: pip install 'featkd[flow]'"
         )
     return cv2
+
+
+def _fields(
+    cv2: Any, greys: Iterator[UInt8[np.ndarray, "height width"]], method: FlowMethod
+) -> Iterator[Float32[np.ndarray, "height width 2"]]:
+    algorithm = (
+        cv2.optflow.DualTVL1OpticalFlow_create()
+        if method == "tvl1"
+        else cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    )
+    for name, value in PARAMETERS[method].items():
+        getattr(algorithm, f"set{name}")(value)
+    for before, after in pairwise(greys):
+        try:
+            yield algorithm.calc(before, after, None)
+        except cv2.error as error:
+            height, width = after.shape
+            raise VideoDecodeError(
+                f"OpenCV computes no {method} flow on frames of {width}x{height} pixels: "
+                f"{' '.join(str(error).split())}"
+            ) from error
+
+
+def _grey(
+    cv2: Any, frame: UInt8[np.ndarray, "height width 3"], short_side: int | None
+) -> UInt8[np.ndarray, "flow_height flow_width"]:
+    grey: np.ndarray = cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY)
+    if short_side is None:
+        return grey
+    height, width = grey.shape
+    scale = short_side / min(height, width)
+    size = (round(width * scale), round(height * scale))
+    scaled: np.ndarray = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+    return scaled
