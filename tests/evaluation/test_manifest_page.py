@@ -108,11 +108,9 @@ def test_histogram__every_value_is_in_a_bar(values: list[float], logarithmic: bo
 
 
 def test_histogram__whole_numbers_give_no_comb() -> None:
-    chart = histogram({"train": np.arange(1, 301)}, "frames")
+    chart = histogram({"train": np.arange(20, 300)}, "frames")
     assert chart is not None
-    counts = [int(bar.title.rpartition(" ")[2]) for bar in chart.bars]
-    assert sum(counts) == 300
-    assert set(counts[1:-1]) == {10}
+    assert [int(bar.title.rpartition(" ")[2]) for bar in chart.bars] == [10] * 28
 
 
 def test_histogram__nothing_to_draw() -> None:
