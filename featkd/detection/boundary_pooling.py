@@ -93,20 +93,21 @@ class _RangeMax(torch.autograd.Function):
         batch, channels, num_segments = gradient.shape
         # Longest ranges first: those that start as high in the table as a step are the first ones.
         level, order = level.flatten().sort(descending=True)
-        above = [int((level >= step).sum()) for step in range(num_levels)]
-        left, overlap = left.flatten()[order, None], overlap.flatten()[order, None]
-        maxima = maxima[order]
-        place = left * half_channels + torch.arange(half_channels, device=gradient.device)
-        place += _differs(from_left[order], maxima) * (overlap * half_channels)
+        steps = torch.arange(num_levels, device=level.device)
+        above: list[int] = (level[:, None] >= steps).sum(dim=0).tolist()
+        left, overlap = (value.flatten()[order, None] * half_channels for value in (left, overlap))
+        from_left, maxima = from_left.index_select(0, order), maxima.index_select(0, order)
+        place = left + torch.arange(half_channels, device=level.device)
+        place += _differs(from_left, maxima).mul_(overlap)
         entries = table.view(-1)
         for step in range(num_levels - 1, 0, -1):
             # Down one level, to the earlier half of the range, or to the later one if need be.
             moving = place[: above[step]]
             moving -= num_rows * half_channels
             found = entries.index_select(0, moving.view(-1)).view_as(moving)
-            moving += _differs(found, maxima[: above[step]]) * (half_channels << (step - 1))
+            moving += _differs(found, maxima[: above[step]]).mul_(half_channels << (step - 1))
         by_half = gradient.reshape(batch, 2, half_channels, num_segments).mT
-        rows = by_half.reshape(len(order), half_channels)[order]
+        rows = by_half.reshape(len(order), half_channels).index_select(0, order)
         spread = gradient.new_zeros(num_rows * half_channels)
         spread.scatter_add_(0, place.view(-1), rows.view(-1))
         time = num_rows // (2 * batch)
