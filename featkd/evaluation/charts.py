@@ -175,11 +175,12 @@ def _line_chart(
         epoch, value = finite[-1]
         title = f"{curve.title}: {write(value)} in epoch {epoch:g}"
         end = Mark(x_axis.place(epoch), y_axis.place(value), title)
-        lines.append(Line(curve.series, _path(curve.points, x_axis, y_axis), end))
+        lines.append(Line(curve.series, curve_path(curve.points, x_axis, y_axis), end))
     return LineChart(width, height, heading, x_axis, y_axis, tuple(lines))
 
 
-def _path(points: Sequence[tuple[float, float]], x_axis: Axis, y_axis: Axis) -> str:
+def curve_path(points: Sequence[tuple[float, float]], x_axis: Axis, y_axis: Axis) -> str:
+    """SVG path through points; it breaks where a value is not finite."""
     steps = []
     command = "M"
     for epoch, value in points:

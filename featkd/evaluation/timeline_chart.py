@@ -3,6 +3,7 @@
 Coordinates are drawing units with the origin at the top left, y downwards.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ import pandas as pd
 from featkd.detection.mean_average_precision import UNMATCHED, match_predictions, spans_sec
 from featkd.detection.segments import temporal_iou
 from featkd.evaluation.axes import Axis, linear_axis
-from featkd.evaluation.charts import CHART_WIDTH
+from featkd.evaluation.charts import CHART_WIDTH, curve_path
 from featkd.evaluation.number_text import significant
 
 LABEL_WIDTH = 190.0
@@ -48,9 +49,16 @@ class Strip(NamedTuple):
     predicted: tuple[PredictedLine, ...]
 
 
+class AttentionStrip(NamedTuple):
+    """How much attention a network paid over time: axis from 0 to 1, SVG path."""
+
+    axis: Axis
+    path: str
+
+
 @dataclass(frozen=True, slots=True)
 class TimelineChart:
-    """A strip a class over the seconds of one video."""
+    """A strip a class over the seconds of one video, and one of attention if there is any."""
 
     video_id: str
     note: str
@@ -58,6 +66,7 @@ class TimelineChart:
     height: float
     time_axis: Axis
     strips: tuple[Strip, ...]
+    attention: AttentionStrip | None
 
 
 def timeline_chart(
@@ -66,6 +75,7 @@ def timeline_chart(
     predictions: pd.DataFrame,
     tiou_threshold: float,
     duration_sec: float | None = None,
+    attention: Sequence[tuple[float, float]] = (),
 ) -> TimelineChart:
     """Lay out the classes that were annotated or predicted in a video.
 
@@ -75,8 +85,9 @@ def timeline_chart(
         predictions: of this video, with ``score`` too.
         tiou_threshold: which overlap makes a prediction a hit.
         duration_sec: of the video, if known.
+        attention: moments in seconds and the attention paid at each, from 0 to 1, if any.
     """
-    ends_sec = [*annotations["end_sec"], *predictions["end_sec"]]
+    ends_sec = [*annotations["end_sec"], *predictions["end_sec"], *(at for at, _ in attention)]
     time_axis = linear_axis(
         [0.0, duration_sec or 0.0, *ends_sec], LABEL_WIDTH, CHART_WIDTH - 16.0, num_ticks=10
     )
@@ -93,6 +104,11 @@ def timeline_chart(
         strips.append(Strip(label, axis, _annotated(truth, time_axis), lines[:MAX_PREDICTIONS]))
         hidden += len(lines[MAX_PREDICTIONS:])
         top += STRIP_HEIGHT + STRIP_GAP
+    attention_strip = None
+    if attention:
+        axis = linear_axis([0.0, 1.0], top + STRIP_HEIGHT, top, num_ticks=2)
+        attention_strip = AttentionStrip(axis, curve_path(attention, time_axis, axis))
+        top += STRIP_HEIGHT + STRIP_GAP
     return TimelineChart(
         video_id,
         _note(len(annotations), len(predictions), hidden),
@@ -100,6 +116,7 @@ def timeline_chart(
         top - STRIP_GAP + 46.0,
         time_axis,
         tuple(strips),
+        attention_strip,
     )
 
 

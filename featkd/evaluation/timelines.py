@@ -1,6 +1,6 @@
 """Timelines of videos as one HTML file that needs nothing else."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,6 +23,7 @@ def write_timelines(
     predictions: pd.DataFrame,
     videos: Sequence[str],
     tiou_threshold: float,
+    attention: Mapping[str, Sequence[tuple[float, float]]] | None = None,
 ) -> None:
     """Draw what happens in videos and what was predicted, in one HTML file.
 
@@ -34,17 +35,22 @@ def write_timelines(
         predictions: one row each, with the columns of `PREDICTION_COLUMNS`.
         videos: ids of the videos to draw.
         tiou_threshold: which overlap makes a prediction a hit.
+        attention: video to moments in seconds and the attention paid at each, from 0 to 1.
 
     Raises:
         UsageError: a video is not in the ground truth.
     """
-    page = render_timelines(truth, predictions, videos, tiou_threshold)
+    page = render_timelines(truth, predictions, videos, tiou_threshold, attention)
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, page.encode())
 
 
 def render_timelines(
-    truth: GroundTruth, predictions: pd.DataFrame, videos: Sequence[str], tiou_threshold: float
+    truth: GroundTruth,
+    predictions: pd.DataFrame,
+    videos: Sequence[str],
+    tiou_threshold: float,
+    attention: Mapping[str, Sequence[tuple[float, float]]] | None = None,
 ) -> str:
     """Return the page; arguments as for `write_timelines`."""
     for video_id in videos:
@@ -60,6 +66,7 @@ def render_timelines(
             predictions[predictions["video_id"] == video_id],
             tiou_threshold,
             truth.duration_sec.get(video_id),
+            (attention or {}).get(video_id, ()),
         )
         for video_id in videos
     ]

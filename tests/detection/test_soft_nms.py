@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from featkd.detection.soft_nms import SoftNms, soft_nms
@@ -17,11 +17,18 @@ candidates = st.lists(
 
 
 def slow(rows, sigma, min_score, *, drop_last):
-    """One candidate at a time, in plain Python: {index: final score}."""
+    """One candidate at a time, in plain Python: {index: final score}.
+
+    Where rounding decides who is next or who is dropped, there is nothing to compare with.
+    """
+    first = {index: score for index, (_, _, score) in rows}
     alive = {index: [start, start + length, score] for index, (start, length, score) in rows}
     kept = {}
     while alive and not (drop_last and len(alive) == 1):
         best = min(alive, key=lambda index: (-alive[index][2], index))
+        for index, (_, _, score) in alive.items():
+            is_tie = math.isclose(score, alive[best][2], rel_tol=1e-9)
+            assume(index == best or not is_tie or score == first[index] == first[best])
         start, end, score = alive.pop(best)
         kept[best] = score
         for index, other in list(alive.items()):
@@ -29,6 +36,7 @@ def slow(rows, sigma, min_score, *, drop_last):
             union = (end - start) + (other[1] - other[0]) - shared
             overlap = shared / union if union > 0 else 0.0
             other[2] *= math.exp(-(overlap**2) / sigma)
+            assume(not math.isclose(other[2], min_score, rel_tol=1e-9))
             if other[2] < min_score:
                 del alive[index]
     return kept

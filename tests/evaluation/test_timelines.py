@@ -76,6 +76,21 @@ def test_timeline_chart__draws_the_best():
     assert chart.note == f"2 segments, {MAX_PREDICTIONS + 5} predictions, 5 of them not drawn"
 
 
+def test_timeline_chart__attention_has_a_strip_of_its_own():
+    points = [(0.0, 0.0), (50.0, 1.0), (120.0, 0.5)]
+    without = timeline_chart("v", ANNOTATIONS, of_video(PREDICTIONS), 0.5)
+    chart = timeline_chart("v", ANNOTATIONS, of_video(PREDICTIONS), 0.5, attention=points)
+
+    axis = chart.attention.axis
+    x, y = chart.time_axis.place(50.0), axis.place(1.0)
+    assert f"L{x:g} {y:g}" in chart.attention.path
+    assert axis.end > chart.strips[-1].score_axis.start
+    assert chart.time_axis.high >= 120
+    assert (without.attention, without.height < chart.height) == (None, True)
+    page = render_timelines(TRUTH, PREDICTIONS, ["v<1>", "quiet"], 0.5, {"v<1>": points})
+    assert page.count("attention over time") == 1
+
+
 def test_timeline_chart__nothing_happens():
     chart = timeline_chart("v", ANNOTATIONS[:0], PREDICTIONS[:0], 0.5)
 
