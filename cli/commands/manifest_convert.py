@@ -9,8 +9,7 @@ from featkd.cli.manifest_options import check_output
 from featkd.cli.options import any_path, example, output_options
 
 if TYPE_CHECKING:
-    from featkd.manifest import BuildResult
-    from featkd.progress import Progress
+    from featkd.manifest.formats import PartialManifest
 
 LIST_FORMATS = ("mmaction2", "slowfast", "pytorchvideo")
 FORMAT_NAMES = (*LIST_FORMATS, "videofolder", "croissant")
@@ -120,7 +119,7 @@ def convert(
     croissant      croissant.json, manifest.parquet
 
     Reads SRC, writes DEST, and says what the format leaves out. Where SRC does not say how many
-    frames a video has, every video is read.
+    frames a video has, every video is read; a reading that was stopped goes on where it was.
     """  # noqa: D301 - the escape is click's mark for lines that stay as they are
     if source_format is None and target_format is None:
         raise click.UsageError("expected --from or --to: SRC and DEST would both be manifests")
@@ -134,8 +133,8 @@ def convert(
         _check_manifest_name(ctx, destination)
     from featkd.cli.manifest_conversion import print_conversion
     from featkd.cli.progress import show_progress
-    from featkd.manifest import read_manifest, write_manifest
-    from featkd.manifest.formats import FORMATS, as_whole_files, export_manifest, left_out
+    from featkd.manifest import journal_beside, read_manifest, write_manifest
+    from featkd.manifest.formats import FORMATS, as_whole_files, complete, export_manifest, left_out
     from featkd.manifest.formats import link_videos as make_links
 
     result = None
@@ -143,7 +142,14 @@ def convert(
         manifest = read_manifest(source, root=root)
     else:
         with show_progress(quiet=quiet) as progress:
-            result = _read(source_format, source, root or source, lists, classes, progress, workers)
+            partial = _read(source_format, source, root or source, lists, classes)
+            result = complete(
+                partial,
+                root or source,
+                journal_path=journal_beside(destination),
+                progress=progress,
+                num_workers=workers,
+            )
         manifest = result.with_rejected() if keep_rejected else result.manifest
     if whole_files:
         manifest = as_whole_files(manifest)
@@ -171,20 +177,12 @@ def _check_manifest_name(ctx: click.Context, destination: Path) -> None:
 
 
 def _read(
-    name: str,
-    source: Path,
-    root: Path,
-    lists: dict[str, Path],
-    classes: Path | None,
-    progress: "Progress",
-    num_workers: int,
-) -> "BuildResult":
-    from featkd.manifest.formats import FORMATS, ListFormat, complete
+    name: str, source: Path, root: Path, lists: dict[str, Path], classes: Path | None
+) -> "PartialManifest":
+    from featkd.manifest.formats import FORMATS, ListFormat
 
     known = FORMATS[name]
     if isinstance(known, ListFormat) and lists and classes:
         places = {split: source / file for split, file in lists.items()}
-        partial = known.read_files(places, source / classes, root)
-    else:
-        partial = known.read(source, root)
-    return complete(partial, root, progress, num_workers=num_workers)
+        return known.read_files(places, source / classes, root)
+    return known.read(source, root)
