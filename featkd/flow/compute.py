@@ -170,7 +170,7 @@ def _side_by_side(
 
 @contextmanager
 def _one_thread_a_clip(cv2: Any) -> Iterator[None]:
-    """Switch OpenCV's own threads off: what DIS finds depends on how many there are."""
+    """Switch OpenCV's own threads off: clips are computed side by side instead."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
