@@ -43,7 +43,7 @@ def test_detector__finds_what_it_was_shown():
     )
     optimiser = torch.optim.Adam(network.parameters(), lr=2e-3)
     totals = []
-    for _ in range(80):
+    for _ in range(50):
         found = network(clips).detections
         terms = detection_terms(found, assignment, maps, DetectionLossSpec())
         optimiser.zero_grad()
