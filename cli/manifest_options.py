@@ -1,4 +1,4 @@
-"""Arguments and options of the commands that make one manifest of another."""
+"""Arguments and options that several commands on manifests share."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +21,15 @@ root_option = click.option(
 
 seed_option = click.option(
     "--seed", type=int, default=0, show_default=True, help="Another seed draws other rows."
+)
+
+workers_option = click.option(
+    "--workers",
+    metavar="N",
+    type=click.IntRange(min=1),
+    default=4,
+    show_default=True,
+    help="Reading threads.",
 )
 
 

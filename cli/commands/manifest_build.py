@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from featkd.cli.manifest_options import check_output, workers_option
 from featkd.cli.options import any_path, example, output_options
 
 
@@ -15,15 +16,6 @@ def _split_fraction(text: str) -> tuple[str, float]:
     except ValueError as error:
         message = f"{text!r}; expected NAME=FRACTION, such as train=0.8"
         raise click.BadParameter(message) from error
-
-
-def _check_output(_: click.Context, param: click.Parameter, value: Path) -> Path:
-    """Refuse now what would fail after an hour of reading videos."""
-    if value.suffix.casefold() not in (".csv", ".parquet"):
-        raise click.BadParameter(f"{value} ends in neither .csv nor .parquet", param=param)
-    if not value.parent.is_dir():
-        raise click.BadParameter(f"folder {value.parent} does not exist", param=param)
-    return value
 
 
 @click.command(
@@ -41,7 +33,7 @@ def _check_output(_: click.Context, param: click.Parameter, value: Path) -> Path
     metavar="M",
     type=any_path,
     required=True,
-    callback=_check_output,
+    callback=check_output,
     help="Manifest to write, .csv or .parquet; one that is there is replaced.",
 )
 @click.option("--dataset", metavar="NAME", required=True, help="Name of the dataset.")
@@ -97,14 +89,7 @@ def _check_output(_: click.Context, param: click.Parameter, value: Path) -> Path
     help="Keep unreadable and missing files as rows of 0 frames, so that extraction records why "
     "they failed.",
 )
-@click.option(
-    "--workers",
-    metavar="N",
-    type=click.IntRange(min=1),
-    default=4,
-    show_default=True,
-    help="Reading threads.",
-)
+@workers_option
 @output_options
 def build(
     *,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from featkd.cli.manifest_options import check_output
+from featkd.cli.manifest_options import check_output, workers_option
 from featkd.cli.options import any_path, example, output_options
 
 if TYPE_CHECKING:
@@ -82,14 +82,7 @@ def _read_lists(
     is_flag=True,
     help="Make links to the videos where a videofolder has them.",
 )
-@click.option(
-    "--workers",
-    metavar="N",
-    type=click.IntRange(min=1),
-    default=4,
-    show_default=True,
-    help="Reading threads.",
-)
+@workers_option
 @output_options
 @click.pass_context
 def convert(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from featkd.cli.manifest_options import workers_option
 from featkd.cli.options import any_path, example, output_options
 
 
@@ -38,14 +39,7 @@ from featkd.cli.options import any_path, example, output_options
     metavar="FORM",
     help="Form of lists that are not the dataset's own, as for 'build'.",
 )
-@click.option(
-    "--workers",
-    metavar="N",
-    type=click.IntRange(min=1),
-    default=4,
-    show_default=True,
-    help="Reading threads.",
-)
+@workers_option
 @output_options
 @click.pass_context
 def validate(
