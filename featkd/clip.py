@@ -1,5 +1,7 @@
 """Stretches of videos, and what of them a network sees."""
 
+from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +24,14 @@ class Clip:
     fps: float
     start_sec: float = 0.0
     end_sec: float | None = None
+
+
+class ClipSequence(Sequence[Clip]):
+    """Clips in the order of their rows, whose ids can be asked for without making them."""
+
+    @abstractmethod
+    def video_ids(self) -> list[str]:
+        """The id of every clip, each once."""
 
 
 @dataclass(frozen=True, slots=True)

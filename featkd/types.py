@@ -13,13 +13,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from featkd.clip import Clip, View
+from featkd.clip import Clip, ClipSequence, View
 from featkd.progress import Item, Progress, Silent
 from featkd.spec import Spec
 
 __all__ = [
     "REDUCTIONS",
     "Clip",
+    "ClipSequence",
     "Item",
     "LinearClassifier",
     "Progress",

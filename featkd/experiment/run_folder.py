@@ -5,7 +5,7 @@ from pathlib import Path
 
 from featkd.errors import UsageError
 from featkd.experiment.workspace import read_json, save_recipe, write_json
-from featkd.recipes import Recipe
+from featkd.recipes import BaseRecipe
 
 
 def is_finished(folder: Path, settings: str) -> bool:
@@ -33,7 +33,7 @@ def is_finished(folder: Path, settings: str) -> bool:
     return True
 
 
-def begin(folder: Path, recipe: Recipe) -> None:
+def begin(folder: Path, recipe: BaseRecipe) -> None:
     """Make the folder and put the resolved recipe in it."""
     folder.mkdir(parents=True, exist_ok=True)
     save_recipe(folder, recipe)

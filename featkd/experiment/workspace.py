@@ -1,6 +1,7 @@
 """Where a recipe's outputs lie, and the pieces that several stages share."""
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from copy import copy
 from functools import cached_property
@@ -13,14 +14,14 @@ from featkd.durable import replace_file
 from featkd.errors import FeatkdError, UsageError
 from featkd.flow import FlowReader, open_flow
 from featkd.manifest import Clips, Manifest, read_manifest
-from featkd.recipes import Recipe, dump_recipe
+from featkd.recipes import AnyRecipe, BaseRecipe, Recipe, dump_recipe
 from featkd.training import RenderedViews
-from featkd.types import Clip
-from featkd.video import EvaluationViews, FrameReader, Modality, TrainingViews
+from featkd.types import Clip, ClipSequence
+from featkd.video import EvaluationViews, FrameReader, Modality, TrainingViews, Views
 
 
-class Workspace:
-    """A recipe with its folders, manifest and device.
+class BaseWorkspace(ABC):
+    """A recipe of any task with its folders, manifest and device.
 
     Rendered views are shared by every stage that runs in one process, so that students trained one
     after another decode each view once, as long as memory lasts.
@@ -29,19 +30,16 @@ class Workspace:
         recipe: resolved.
     """
 
-    def __init__(self, recipe: Recipe) -> None:
+    recipe: AnyRecipe
+
+    def __init__(self, recipe: AnyRecipe) -> None:
         self.recipe = recipe
         self.folder = recipe.folder
         self._views: dict[object, RenderedViews] = {}
 
-    def with_students(self, recipe: Recipe) -> "Workspace":
-        """The same workspace under a recipe that differs in its students alone.
-
-        Manifest and rendered views are shared.
-        """
-        other = copy(self)
-        other.recipe = recipe
-        return other
+    @abstractmethod
+    def train_clips(self) -> ClipSequence:
+        """Clips of the split that is extracted and trained on: what the cache has rows of."""
 
     @property
     def teacher_folder(self) -> Path:
@@ -113,6 +111,40 @@ class Workspace:
                 "CUDA device"
             ) from error
 
+    def _rendered(
+        self, clips: ClipSequence, spec: Views, sizes: tuple[int, ...], modality: Modality
+    ) -> RenderedViews:
+        return RenderedViews(
+            clips,
+            spec,
+            seed=self.recipe.seed,
+            sizes=sizes,
+            loading=self.recipe.loading,
+            read=self.frame_reader(modality),
+        )
+
+
+class Workspace(BaseWorkspace):
+    """The workspace of a recipe for classification.
+
+    Args:
+        recipe: resolved.
+    """
+
+    recipe: Recipe
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__(recipe)
+
+    def with_students(self, recipe: Recipe) -> "Workspace":
+        """The same workspace under a recipe that differs in its students alone.
+
+        Manifest and rendered views are shared.
+        """
+        other = copy(self)
+        other.recipe = recipe
+        return other
+
     def train_clips(self) -> Clips:
         """Clips of the split that is extracted and trained on."""
         return self._train_clips
@@ -131,19 +163,12 @@ class Workspace:
         """Views of a split; the same object for the same question."""
         key = (split, spec, sizes, modality)
         if key not in self._views:
-            self._views[key] = RenderedViews(
-                self.manifest.clips(split),
-                spec,
-                seed=self.recipe.seed,
-                sizes=sizes,
-                loading=self.recipe.loading,
-                read=self.frame_reader(modality),
-            )
+            self._views[key] = self._rendered(self.manifest.clips(split), spec, sizes, modality)
         return self._views[key]
 
 
 def row_table(
-    clips: Sequence[Clip], split: str, spec: TrainingViews, seed: int, views: range
+    clips: Sequence[Clip], split: str, spec: Views, seed: int, views: range
 ) -> pd.DataFrame:
     """A sample table: the given views of every clip, the views of a clip side by side.
 
@@ -194,7 +219,7 @@ def read_json(path: Path) -> dict[str, object]:
     return content
 
 
-def save_recipe(folder: Path, recipe: Recipe) -> None:
+def save_recipe(folder: Path, recipe: BaseRecipe) -> None:
     """Put the resolved recipe beside an output."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "recipe.yaml").write_text(dump_recipe(recipe))

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Int
 
-from featkd.clip import Clip
+from featkd.clip import Clip, ClipSequence
 from featkd.manifest.rows import restored_table
 
 # A clip has its values from the columns of the same names.
@@ -18,7 +18,7 @@ _COLUMNS = [field.name for field in fields(Clip)]
 _CLIPS_AT_A_TIME = 4096
 
 
-class Clips(Sequence[Clip]):
+class Clips(ClipSequence):
     """Chosen rows of a manifest as clips, equal to any sequence of equal clips.
 
     A million clips would take seconds to make and most of a gigabyte to hold; here each is made

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
 
 from featkd.errors import RecipeError
+from featkd.recipes.base_recipe import BaseRecipe
+from featkd.recipes.detection_recipe import DetectionRecipe
 from featkd.recipes.recipe import Recipe
 
 
@@ -19,8 +21,29 @@ def shipped_recipes() -> dict[str, str]:
     return {file.name.removesuffix(".yaml"): file.read_text("utf-8") for file in files}
 
 
+AnyRecipe = Recipe | DetectionRecipe
+"""A recipe of any task."""
+
+RecipeT = TypeVar("RecipeT", Recipe, DetectionRecipe)
+
+
 def load_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe.
+    """Read a recipe for classification; arguments and errors as for `load_any_recipe`.
+
+    Raises:
+        RecipeError: besides, it is of another task.
+    """
+    recipe = load_any_recipe(source, overrides)
+    if not isinstance(recipe, Recipe):
+        raise RecipeError(
+            f"{source}: task is {recipe.task!r}, which this command does not serve; expected a "
+            "recipe for classification"
+        )
+    return recipe
+
+
+def load_any_recipe(source: str | Path, overrides: Sequence[str] = ()) -> AnyRecipe:
+    """Read a recipe of any task.
 
     Args:
         source: a YAML file, or the name of a shipped recipe.
@@ -39,10 +62,11 @@ def load_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         raise RecipeError(
             f"{source} holds {type(content).__name__}; expected a mapping with the keys of a recipe"
         )
-    return _validated(content, overrides, str(source))
+    kind = DetectionRecipe if content.get("task") == "detection" else Recipe
+    return _validated(kind, content, overrides, str(source))
 
 
-def override_recipe(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
+def override_recipe(recipe: RecipeT, overrides: Sequence[str]) -> RecipeT:
     """A recipe with some values changed.
 
     Args:
@@ -52,19 +76,22 @@ def override_recipe(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
     Raises:
         RecipeError: unknown key, wrong value.
     """
-    return _validated(recipe.model_dump(mode="json"), overrides, f"recipe {recipe.name!r}")
+    name = f"recipe {recipe.name!r}"
+    return _validated(type(recipe), recipe.model_dump(mode="json"), overrides, name)
 
 
-def dump_recipe(recipe: Recipe) -> str:
+def dump_recipe(recipe: BaseRecipe) -> str:
     """The resolved recipe as YAML; reading it back gives an equal recipe."""
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def _validated(content: dict[str, Any], overrides: Sequence[str], source: str) -> Recipe:
+def _validated(
+    kind: type[RecipeT], content: dict[str, Any], overrides: Sequence[str], source: str
+) -> RecipeT:
     for override in overrides:
         _apply(content, override)
     try:
-        return Recipe.model_validate(content)
+        return kind.model_validate(content)
     except ValidationError as error:
         raise RecipeError(f"{source}: {_explain(error)}") from error
 

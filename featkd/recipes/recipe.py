@@ -1,39 +1,17 @@
 """What a recipe may say. Everything a run depends on is here and nowhere else."""
 
-from pathlib import Path
-from typing import Annotated
+from typing import Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import model_validator
 
 from featkd.distillers import DistillerSpec
 from featkd.models import FactorySpec, ModelSpec, NetworkSpec, PreprocessSpec
-from featkd.recipes.extract_section import ExtractSection
+from featkd.recipes.base_recipe import BaseRecipe, RunName
 from featkd.recipes.weights_section import WeightsSection
 from featkd.synthetic import SyntheticSpec
-from featkd.training import LoadingSpec, RepresentationSpec, TrainingSpec
+from featkd.training import RepresentationSpec, TrainingSpec
 from featkd.types import Spec
 from featkd.video import EvaluationViews, TrainingViews
-
-RunName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+]*$")]
-"""Names that become folder names: letters, digits, ``_``, ``.``, ``+``."""
-
-
-class DataSection(Spec):
-    """Which videos."""
-
-    manifest: Path
-    """Manifest file."""
-    root: Path | None = None
-    """Folder the manifest's paths start from; default: the manifest's own folder."""
-    flow: Path | None = None
-    """Folder of optical flow, for networks whose ``preprocess.modality`` is ``flow``: made by
-    ``featkd flow``, or images or arrays that others computed."""
-    train_split: str = "train"
-    """Split that is extracted and trained on."""
-    validation_split: str = "val"
-    """Split on which weights are searched."""
-    test_split: str = "test"
-    """Split that is only ever measured on."""
 
 
 class ViewsSection(Spec):
@@ -73,35 +51,18 @@ class StudentSection(NetworkSection):
         return self
 
 
-class Recipe(Spec):
-    """One experiment: data, views, teacher, cache, representation, students."""
+class Recipe(BaseRecipe):
+    """An experiment on classification: data, views, teacher, cache, representation, students."""
 
-    name: RunName
-    """Short name; the default working folder is ``runs/<name>``."""
-    description: str = ""
-    """One sentence for ``featkd recipe list``."""
-    workdir: Path | None = None
-    """Where outputs go."""
-    seed: Annotated[int, Field(ge=0)] = 0
-    """Seed of views, teacher and representation; students have their own."""
-    device: str = "auto"
-    """``auto``, ``cpu``, ``cuda`` or ``cuda:N``."""
-    data: DataSection
+    task: Literal["classification"] = "classification"
     synthetic: SyntheticSpec | None = None
     """How ``featkd synthesize`` makes the data, where it is generated."""
     views: ViewsSection = ViewsSection()
-    loading: LoadingSpec = LoadingSpec()
     teacher: NetworkSection = NetworkSection()
-    extract: ExtractSection = ExtractSection()
     representation: RepresentationSpec = RepresentationSpec()
     student: StudentSection = StudentSection()
     distillers: dict[RunName, DistillerSpec]
     """Students to train, by name."""
-
-    @property
-    def folder(self) -> Path:
-        """Where outputs go."""
-        return self.workdir if self.workdir is not None else Path("runs") / self.name
 
     def factories(self) -> frozenset[str]:
         """Targets of the factories that the recipe names, and that may therefore be called."""

@@ -9,7 +9,7 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from featkd.distillers import DistillerConfig, DistillerSpec
 from featkd.errors import RecipeError
-from featkd.recipes.recipe import RunName
+from featkd.recipes.base_recipe import RunName
 from featkd.types import Spec
 
 ModelName = Literal["i3d", "top_i3d", "bottom_i3d", "i2d"]

@@ -29,11 +29,9 @@ from featkd.training.views import epoch_pairs
 from featkd.types import Progress, Spec, TapSpec
 
 
-class RepresentationSpec(Spec):
-    """What is learned about the teacher, and how."""
+class AttentionTrainingSpec(Spec):
+    """How attention heads and CVAEs are trained on a teacher's maps, whatever the task."""
 
-    layer: str = LAST_LAYER
-    """Layer whose full map is learned."""
     attention_head: Literal["paper", "released"] = "paper"
     """Kind of head, for the teacher and for students that need one."""
     cvae_hidden: Annotated[int, Field(ge=1)] | None = None
@@ -54,6 +52,18 @@ class RepresentationSpec(Spec):
         kind="adam", learning_rate=1e-4, momentum=0.8, weight_decay=0.0
     )
     """Moves the CVAE."""
+
+
+class RepresentationSpec(AttentionTrainingSpec):
+    """What is learned about the teacher, and how."""
+
+    layer: str = LAST_LAYER
+    """Layer whose full map is learned."""
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Layers whose full maps are learned."""
+        return (self.layer,)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from featkd.errors import UsageError
 from featkd.types import Clip, Spec
-from featkd.video import EvaluationViews, FrameReader, Rendered, TrainingViews, render_clip
+from featkd.video import FrameReader, Rendered, Views, render_clip
 
 _BATCHES_AHEAD = 3
 
@@ -80,7 +80,7 @@ class RenderedViews:
     def __init__(
         self,
         clips: Sequence[Clip],
-        spec: TrainingViews | EvaluationViews,
+        spec: Views,
         *,
         seed: int,
         sizes: Sequence[int],

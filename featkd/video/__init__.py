@@ -12,7 +12,7 @@ from featkd.video.modality import (
 )
 from featkd.video.probe import VideoInfo, probe
 from featkd.video.render import FrameReader, Rendered, crc32_of, render, render_clip
-from featkd.video.view import EvaluationViews, TrainingViews
+from featkd.video.view import EvaluationViews, TrainingViews, Views, uniform_draws
 
 __all__ = [
     "FLOW_BOUND_PIXELS",
@@ -23,6 +23,7 @@ __all__ = [
     "Rendered",
     "TrainingViews",
     "VideoInfo",
+    "Views",
     "crc32_of",
     "decode_frames",
     "decoder_version",
@@ -35,4 +36,5 @@ __all__ = [
     "render",
     "render_clip",
     "stream_frames",
+    "uniform_draws",
 ]

@@ -5,7 +5,7 @@ every student that is trained on it later draw the very same view, in any proces
 """
 
 from hashlib import blake2b
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from pydantic import Field
@@ -15,6 +15,18 @@ from featkd.types import Clip, Spec, View
 
 NumFrames = Annotated[int, Field(ge=1)]
 FrameStride = Annotated[int, Field(ge=1)]
+
+
+@runtime_checkable
+class Views(Protocol):
+    """How views of a clip are drawn."""
+
+    @property
+    def num_views(self) -> int:
+        """Views of each clip."""
+
+    def draw(self, *, seed: int, clip: Clip, view_index: int) -> View:
+        """Make one view, a pure function of the arguments."""
 
 
 class TrainingViews(Spec):
@@ -51,7 +63,7 @@ class TrainingViews(Spec):
             UsageError: the view index is out of range, or the clip has no frames or no pixels.
         """
         _check(clip, view_index, self.num_views)
-        start_draw, scale_draw, x_draw, y_draw, flip_draw = _uniform(seed, clip, view_index)
+        start_draw, scale_draw, x_draw, y_draw, flip_draw = uniform_draws(seed, clip, view_index)
         span = (self.num_frames - 1) * self.frame_stride + 1
         start = int(start_draw * max(1, clip.num_frames - span + 1))
         scale = self.crop_scales[int(scale_draw * len(self.crop_scales))]
@@ -132,7 +144,7 @@ def _check(clip: Clip, view_index: int, num_views: int) -> None:
         )
 
 
-def _uniform(seed: int, clip: Clip, view_index: int) -> tuple[float, ...]:
+def uniform_draws(seed: int, clip: Clip, view_index: int) -> tuple[float, ...]:
     """Five numbers in [0, 1) that depend on the arguments alone.
 
     Taken from the generator's raw words, whose stream numpy never changes; the streams of its

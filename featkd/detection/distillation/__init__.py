@@ -13,12 +13,20 @@ from featkd.detection.distillation.generative import (
     DetectionGenerativeSpec,
 )
 from featkd.detection.distillation.kd import DetectionKD, DetectionKDSpec
+from featkd.detection.distillation.registry import (
+    AnyDetectionSpec,
+    DetectionDistillerSpec,
+    DetectorAloneSpec,
+    build_detection_distiller,
+)
 from featkd.detection.distillation.signal import DetectionSignal
 from featkd.detection.distillation.simkd import DetectionSimKD, DetectionSimKDSpec
 
 __all__ = [
     "RELEASED_GENERATIVE",
+    "AnyDetectionSpec",
     "DetectionDistiller",
+    "DetectionDistillerSpec",
     "DetectionGenerative",
     "DetectionGenerativeSpec",
     "DetectionKD",
@@ -28,6 +36,8 @@ __all__ = [
     "DetectionSimKDSpec",
     "DetectionTargets",
     "DetectorAlone",
+    "DetectorAloneSpec",
     "Rearranged",
+    "build_detection_distiller",
     "supervised_terms",
 ]

@@ -9,6 +9,7 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from featkd.detection.afsd.detector import DETECTOR_LAYERS
 from featkd.detection.afsd.losses import DetectionLossSpec, background_loss
 from featkd.detection.afsd.output import DetectorOutput
 from featkd.detection.distillation.base import (
@@ -17,7 +18,7 @@ from featkd.detection.distillation.base import (
     supervised_terms,
 )
 from featkd.detection.distillation.signal import DetectionSignal
-from featkd.distillers import Aligner, LossTerm, LossTerms
+from featkd.distillers import Aligner, LossTerm, LossTerms, Requirements
 from featkd.distillers.frozen import frozen
 from featkd.errors import ModelError
 from featkd.representation import CVAE, cvae_loss, full_precision
@@ -53,6 +54,16 @@ class DetectionGenerativeSpec(Spec):
     """Of the background loss on what attention leaves out. Released: 35."""
     alternation: Literal["step", "epoch"] = "step"
     """For the training loop: both phases in every step, or one pass of each in every epoch."""
+
+    @property
+    def requires(self) -> Requirements:
+        """The teacher's attention and CVAEs of both maps, as far as their terms count."""
+        learns_generator = self.recon_weight > 0 and self.kd_gen_weight > 0
+        return Requirements(
+            attention_layers=DETECTOR_LAYERS if self.attention_weight > 0 else (),
+            modules=("cvaes",) if learns_generator else (),
+            student_attention=True,
+        )
 
 
 RELEASED_GENERATIVE = DetectionGenerativeSpec(

@@ -12,7 +12,7 @@ from featkd.detection.distillation.base import (
     supervised_terms,
 )
 from featkd.detection.distillation.signal import DetectionSignal
-from featkd.distillers import LossTerm, LossTerms, kd_loss
+from featkd.distillers import LossTerm, LossTerms, Requirements, kd_loss
 from featkd.errors import ModelError
 from featkd.types import Spec
 
@@ -25,6 +25,11 @@ class DetectionKDSpec(Spec):
     """Temperature both logits are divided by."""
     kd_weight: NonNegativeFloat = 1.0
     """Of each of both terms."""
+
+    @property
+    def requires(self) -> Requirements:
+        """The logits of all priors."""
+        return Requirements(logits=True)
 
 
 class DetectionKD(DetectionDistiller):

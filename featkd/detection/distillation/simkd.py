@@ -9,10 +9,11 @@ from featkd.detection.afsd.losses import DetectionLossSpec
 from featkd.detection.afsd.output import DetectorOutput
 from featkd.detection.distillation.base import DetectionDistiller, DetectionTargets
 from featkd.detection.distillation.signal import DetectionSignal
-from featkd.distillers import LossTerm, LossTerms
+from featkd.distillers import LossTerm, LossTerms, Requirements
 from featkd.distillers.simkd import projected_map_loss
 from featkd.errors import ModelError
-from featkd.types import Spec
+from featkd.models import ProjectorSpec
+from featkd.types import Spec, TapSpec
 
 
 class DetectionSimKDSpec(Spec):
@@ -21,6 +22,17 @@ class DetectionSimKDSpec(Spec):
     kind: Literal["simkd"] = "simkd"
     feature_weight: NonNegativeFloat = 1.0
     """Of the squared difference of the maps of each layer."""
+    projector: ProjectorSpec = ProjectorSpec()
+    """How the student's maps are brought to the teacher's channels."""
+
+    @property
+    def requires(self) -> Requirements:
+        """Both maps, and the teacher's detector behind projectors."""
+        return Requirements(
+            taps=tuple(TapSpec(layer, "full") for layer in DETECTOR_LAYERS),
+            classifier=True,
+            student_projector=self.projector,
+        )
 
 
 class DetectionSimKD(DetectionDistiller):

@@ -1,0 +1,88 @@
+"""Trained detectors on disk: safetensors with a card that says how to build the network again."""
+
+import json
+from pathlib import Path
+
+from pydantic import PositiveFloat, PositiveInt, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from featkd.detection.afsd import AFSD, AFSDSpec
+from featkd.durable import replace_file
+from featkd.errors import CheckpointError
+from featkd.models import PreprocessSpec
+from featkd.types import Spec
+
+CARD = "featkd.detector"
+"""Entry of a saved detector's metadata that holds its card."""
+
+
+class DetectorCard(Spec):
+    """All that is needed to build a detector and feed it."""
+
+    model: AFSDSpec
+    classes: tuple[str, ...]
+    num_frames: PositiveInt
+    """Of a window."""
+    sample_fps: PositiveFloat
+    """Frames per second it sees videos at."""
+    crop_scale: float
+    """Height and width of the centre crop it sees, as fractions of the frame's."""
+    preprocess: PreprocessSpec
+
+    @property
+    def input_shape(self) -> tuple[int, int, int, int]:
+        """(C, T, H, W)."""
+        size = self.preprocess.size
+        return (self.preprocess.num_channels, self.num_frames, size, size)
+
+    def build(self, *, with_background: bool = False) -> AFSD:
+        """An untrained detector of this card."""
+        return AFSD(
+            self.model, len(self.classes), self.input_shape, with_background=with_background
+        )
+
+
+def save_detector(path: Path, network: AFSD, card: DetectorCard) -> None:
+    """Write weights and card. The file appears whole or not at all."""
+    state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    replace_file(path, save(state, metadata={CARD: card.model_dump_json()}))
+
+
+def read_detector(path: Path) -> tuple[DetectorCard, dict[str, Tensor]]:
+    """Card and weights of a saved detector.
+
+    Raises:
+        CheckpointError: missing, damaged, or not a detector that featkd saved.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path} is not a file; expected a detector saved by 'featkd train'")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if CARD not in metadata:
+                raise CheckpointError(
+                    f"{path} has no {CARD!r} entry in its metadata; expected a detector saved by "
+                    "featkd, not a classifier and not bare weights"
+                )
+            card = DetectorCard.model_validate(json.loads(metadata[CARD]))
+            return card, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, ValidationError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{path} is damaged or not a safetensors file: {error}") from error
+
+
+def load_detector(path: Path) -> tuple[DetectorCard, AFSD]:
+    """A saved detector, on the CPU, in evaluation mode.
+
+    Raises:
+        CheckpointError: missing, damaged, or weights that do not fit the card.
+        ModelError: the network cannot be built.
+    """
+    card, state = read_detector(path)
+    network = card.build()
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path}: weights do not fit {card.model.name}: {error}") from error
+    return card, network.eval()

@@ -1,0 +1,1 @@
+"""The stages of an experiment on detection, each resumable, each in its folder."""

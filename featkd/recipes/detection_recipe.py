@@ -1,0 +1,96 @@
+"""What a recipe for temporal action detection may say."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveInt, model_validator
+
+from featkd.detection.afsd import AFSDSpec, DetectionLossSpec
+from featkd.detection.distillation import DetectionDistillerSpec
+from featkd.detection.inference import InferenceSpec
+from featkd.detection.soft_nms import SoftNms
+from featkd.detection.window_views import WindowViews
+from featkd.models import PreprocessSpec
+from featkd.recipes.base_recipe import BaseRecipe, RunName
+from featkd.training.detection_specs import DetectorRepresentationSpec, DetectorTrainingSpec
+from featkd.types import Spec
+
+
+class WindowsSection(Spec):
+    """What detectors see of a video."""
+
+    train: WindowViews = WindowViews()
+    """Windows with annotations and random views of them; teacher and student see the same ones."""
+
+
+class InferenceSection(Spec):
+    """How segments are found in whole videos; the defaults are AFSD's on THUMOS14."""
+
+    stride: PositiveInt = 128
+    """From one window to the next, in sampled frames."""
+    min_score: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    """Candidates that score no higher are dropped before soft-NMS."""
+    soft_nms: SoftNms = SoftNms()
+    """How candidates of one class compete."""
+
+
+class DetectorSection(Spec):
+    """A detector and how it is trained."""
+
+    model: AFSDSpec = AFSDSpec()
+    """Architecture."""
+    backbone_weights: Path | None = None
+    """Weights of a classifier of the I3D family, from elsewhere or trained here, that the backbone
+    starts from."""
+    preprocess: PreprocessSpec = PreprocessSpec(size=96)
+    """Input: size, colours or flow, normalisation."""
+    training: DetectorTrainingSpec = DetectorTrainingSpec()
+    """Epochs, batch size, optimiser."""
+
+
+class StudentDetectorSection(DetectorSection):
+    """The detector of students and how it is trained."""
+
+    model: AFSDSpec = AFSDSpec(name="top_i3d")
+    """Architecture."""
+
+
+class DetectionRecipe(BaseRecipe):
+    """An experiment on detection: untrimmed videos, teacher, cache of windows, students."""
+
+    task: Literal["detection"]
+    synthetic: None = None
+    """How ``featkd synthesize`` makes the data, where it is generated."""
+    views: WindowsSection = WindowsSection()
+    losses: DetectionLossSpec = DetectionLossSpec()
+    """Weights of the terms that learn from annotations."""
+    teacher: DetectorSection = DetectorSection()
+    representation: DetectorRepresentationSpec = DetectorRepresentationSpec()
+    student: StudentDetectorSection = StudentDetectorSection()
+    inference: InferenceSection = InferenceSection()
+    distillers: dict[RunName, DetectionDistillerSpec]
+    """Students to train, by name."""
+
+    def inference_spec(self) -> InferenceSpec:
+        """How segments are found in whole videos."""
+        return InferenceSpec(
+            windows=self.views.train.cutting(self.inference.stride),
+            min_score=self.inference.min_score,
+            soft_nms=self.inference.soft_nms,
+        )
+
+    @model_validator(mode="after")
+    def _modality_fits(self) -> "DetectionRecipe":
+        modality = self.teacher.preprocess.modality
+        if self.student.preprocess.modality != modality:
+            raise ValueError(
+                f"teacher.preprocess.modality is {modality} and student.preprocess.modality "
+                f"{self.student.preprocess.modality}; expected the same: a student sees what its "
+                "teacher saw"
+            )
+        if modality == "flow" and self.data.flow is None:
+            raise ValueError(
+                f"preprocess.modality is {modality} and data.flow is not set; expected the folder "
+                "that holds the flow (featkd flow computes it)"
+            )
+        return self

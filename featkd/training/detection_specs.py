@@ -1,0 +1,36 @@
+"""Settings of training for detection."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from featkd.detection.afsd import DETECTOR_LAYERS
+from featkd.training.optimiser import OptimiserSpec
+from featkd.training.representation import AttentionTrainingSpec
+from featkd.types import Spec
+
+
+class DetectorTrainingSpec(Spec):
+    """How a detector is trained; the defaults are those published for RGB on THUMOS14."""
+
+    num_epochs: Annotated[int, Field(ge=1)] = 16
+    """Epochs; each shows one view of every window."""
+    batch_size: Annotated[int, Field(ge=1)] = 1
+    """Windows a step; an incomplete last batch is left out."""
+    optimiser: OptimiserSpec = OptimiserSpec(kind="adam", learning_rate=1e-5, weight_decay=1e-3)
+    """Moves the network and the distiller's own modules."""
+    generator_optimiser: OptimiserSpec = OptimiserSpec(
+        kind="adam", learning_rate=1e-4, momentum=0.8, weight_decay=0.0
+    )
+    """Moves the student's CVAEs, where the distiller has some."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Autocast of the network; losses are float32 in any case."""
+
+
+class DetectorRepresentationSpec(AttentionTrainingSpec):
+    """How the teacher's attention heads and CVAEs are trained, for each map a detector reads."""
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Layers whose full maps are learned."""
+        return DETECTOR_LAYERS
