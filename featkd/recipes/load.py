@@ -62,8 +62,9 @@ def load_any_recipe(source: str | Path, overrides: Sequence[str] = ()) -> AnyRec
         raise RecipeError(
             f"{source} holds {type(content).__name__}; expected a mapping with the keys of a recipe"
         )
-    kind = DetectionRecipe if content.get("task") == "detection" else Recipe
-    return _validated(kind, content, overrides, str(source))
+    if content.get("task") == "detection":
+        return _validated(DetectionRecipe, content, overrides, str(source))
+    return _validated(Recipe, content, overrides, str(source))
 
 
 def override_recipe(recipe: RecipeT, overrides: Sequence[str]) -> RecipeT:
