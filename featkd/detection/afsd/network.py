@@ -1,6 +1,6 @@
 """AFSD: backbone, attention heads and detector."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import torch
@@ -10,22 +10,14 @@ from torch import Tensor, nn
 
 from featkd.detection.afsd.detector import DETECTOR_LAYERS, Detector, Initialisation
 from featkd.detection.afsd.output import BoundaryFeatures, DetectorOutput
+from featkd.detection.afsd.read_maps import Rescale, apply_heads, attended_maps, read_maps
 from featkd.errors import ModelError
 from featkd.models import I3DTrunk, Projector, ProjectorSpec, layer_shapes, record_layers
-from featkd.representation import (
-    attended_feature,
-    attended_feature_inverse_sum,
-    build_attention_head,
-)
+from featkd.representation import build_attention_head
 from featkd.types import Spec
 
 DETECTOR_CHANNELS = 512
 """Of all levels, at width 1."""
-
-_RESCALE: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "norm": attended_feature,
-    "inverse_sum": attended_feature_inverse_sum,
-}
 
 
 class ReusedDetectorSpec(Spec):
@@ -52,7 +44,7 @@ class AFSDSpec(Spec):
     """Weight of a new batch in the running statistics."""
     attention_head: Literal["paper", "released"] | None = None
     """Which attention head sits between each of the two maps and the detector, if any."""
-    rescale: Literal["norm", "inverse_sum"] = "norm"
+    rescale: Rescale = "norm"
     """How an attended map regains its scale: per sample (Eq. 10), or not at all, as released."""
     initialisation: Initialisation = "glorot"
     """Of the detector."""
@@ -180,19 +172,13 @@ class AFSD(nn.Module):
 
     def forward(self, clips: Float[Tensor, "batch channels time height width"]) -> DetectorOutput:
         """Detections, inner maps and attention of a batch of preprocessed clips."""
-        features = self._features(clips)
-        attention = {layer: head(features[layer]) for layer, head in self.attention_heads.items()}
-        projected = {layer: module(features[layer]) for layer, module in self.projectors.items()}
-        background_logits = None
-        if self.with_background:
-            left_out = {layer: 1 - value for layer, value in attention.items()}
-            background_logits = self.detector.coarse_logits(self._attended(features, left_out))
-        return DetectorOutput(
-            detections=self.detector(projected or self._attended(features, attention)),
-            features=features,
-            attention=attention,
-            projected=projected,
-            background_logits=background_logits,
+        return read_maps(
+            self._features(clips),
+            self.detector,
+            attention_heads=self.attention_heads,
+            projectors=self.projectors,
+            rescale=self.spec.rescale,
+            with_background=self.with_background,
         )
 
     def boundaries(
@@ -200,9 +186,9 @@ class AFSD(nn.Module):
     ) -> tuple[BoundaryFeatures, Mapping[str, Tensor]]:
         """Boundary features and attention alone: all that a rearranged clip is needed for."""
         features = self._features(clips)
-        attention = {layer: head(features[layer]) for layer, head in self.attention_heads.items()}
-        projected = {layer: module(features[layer]) for layer, module in self.projectors.items()}
-        seen = projected or self._attended(features, attention)
+        attention = apply_heads(self.attention_heads, features)
+        projected = apply_heads(self.projectors, features)
+        seen = projected or attended_maps(features, attention, self.spec.rescale)
         return self.detector.boundaries(seen), attention
 
     def _trunk(self, width: float, input_shape: tuple[int, int, int, int]) -> I3DTrunk:
@@ -217,15 +203,6 @@ class AFSD(nn.Module):
         with record_layers(self.backbone, DETECTOR_LAYERS) as features:
             self.backbone(clips)
         return dict(features)
-
-    def _attended(
-        self, features: Mapping[str, Tensor], attention: Mapping[str, Tensor]
-    ) -> dict[str, Tensor]:
-        rescale = _RESCALE[self.spec.rescale]
-        return {
-            layer: rescale(feature, attention[layer]) if layer in attention else feature
-            for layer, feature in features.items()
-        }
 
 
 def _channels(width: float) -> int:
