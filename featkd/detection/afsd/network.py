@@ -13,7 +13,7 @@ from featkd.detection.afsd.output import BoundaryFeatures, DetectorOutput
 from featkd.detection.afsd.read_maps import Rescale, apply_heads, attended_maps, read_maps
 from featkd.errors import ModelError
 from featkd.models import I3DTrunk, Projector, ProjectorSpec, layer_shapes, record_layers
-from featkd.representation import build_attention_head
+from featkd.representation import AttentionHeadKind, build_attention_head
 from featkd.types import Spec
 
 DETECTOR_CHANNELS = 512
@@ -42,7 +42,7 @@ class AFSDSpec(Spec):
     pretrained backbones only: those of random weights normalise nothing."""
     batch_norm_momentum: Annotated[float, Field(gt=0, le=1)] = 0.01
     """Weight of a new batch in the running statistics."""
-    attention_head: Literal["paper", "released"] | None = None
+    attention_head: AttentionHeadKind | None = None
     """Which attention head sits between each of the two maps and the detector, if any."""
     rescale: Rescale = "norm"
     """How an attended map regains its scale: per sample (Eq. 10), or not at all, as released."""
@@ -107,12 +107,9 @@ class AFSD(nn.Module):
         shapes = layer_shapes(self.backbone, input_shape, DETECTOR_LAYERS)
         self.attention_heads = nn.ModuleDict()
         if spec.attention_head is not None:
-            # The published heads are equally wide inside on both layers.
-            hidden = _channels(spec.width) if spec.attention_head == "released" else None
-            for layer, shape in shapes.items():
-                self.attention_heads[layer] = build_attention_head(
-                    spec.attention_head, shape, hidden
-                )
+            self.attention_heads = build_attention_heads(
+                spec.attention_head, shapes, detector_channels(spec.width)
+            )
         self.projectors = nn.ModuleDict()
         detector_width = spec.width
         if spec.reused_detector is not None:
@@ -130,7 +127,7 @@ class AFSD(nn.Module):
                 )
         self.detector = Detector(
             shapes,
-            _channels(detector_width),
+            detector_channels(detector_width),
             num_classes,
             input_shape[1],
             spec.num_levels,
@@ -205,6 +202,28 @@ class AFSD(nn.Module):
         return dict(features)
 
 
-def _channels(width: float) -> int:
-    """An even number: half of the channels are about starts."""
+def detector_channels(width: float) -> int:
+    """Of all levels; an even number: half of the channels are about starts.
+
+    Args:
+        width: multiplies the count.
+    """
     return 2 * max(1, round(DETECTOR_CHANNELS / 2 * width))
+
+
+def build_attention_heads(
+    kind: AttentionHeadKind, shapes: Mapping[str, tuple[int, int, int, int]], channels: int
+) -> nn.ModuleDict:
+    """A head for each map a detector reads, by layer.
+
+    Args:
+        kind: ``paper`` or ``released``.
+        shapes: layer to (C, T, H, W).
+        channels: of the detector; the published heads are as wide inside, on both layers.
+
+    Raises:
+        ModelError: the channels cannot be normalised in groups.
+    """
+    hidden = channels if kind == "released" else None
+    heads = {layer: build_attention_head(kind, shape, hidden) for layer, shape in shapes.items()}
+    return nn.ModuleDict(heads)

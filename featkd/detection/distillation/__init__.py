@@ -11,6 +11,7 @@ from featkd.detection.distillation.generative import (
     RELEASED_GENERATIVE,
     DetectionGenerative,
     DetectionGenerativeSpec,
+    build_cvaes,
 )
 from featkd.detection.distillation.kd import DetectionKD, DetectionKDSpec
 from featkd.detection.distillation.registry import (
@@ -38,6 +39,7 @@ __all__ = [
     "DetectorAlone",
     "DetectorAloneSpec",
     "Rearranged",
+    "build_cvaes",
     "build_detection_distiller",
     "supervised_terms",
 ]
