@@ -29,12 +29,12 @@ from featkd.detection.distillation import (
 )
 from featkd.detection.windows import TrainingWindow
 from featkd.training.detection_specs import DetectorRepresentationSpec
-from featkd.training.detection_targets import window_targets
 from featkd.training.loop import train
 from featkd.training.optimiser import Optimiser
 from featkd.training.prefetch import prefetched
 from featkd.training.runner import Run
 from featkd.training.views import epoch_pairs
+from featkd.training.window_targets import window_targets
 from featkd.types import Progress, TapSpec
 
 _MAPS_AHEAD = 2
@@ -182,7 +182,7 @@ class DetectorRepresentationTraining:
         learned = self._generative.generator_terms(output, DetectionSignal())
         self._cvae_optimiser.step(learned.total)
         windows = [self.windows[sample] for sample in chosen.samples]
-        targets = window_targets(windows, self.detector.priors)
+        targets = window_targets(windows, self.detector.priors, self.device)
         terms = self._generative.student_terms(output, DetectionSignal(), targets, epoch)
         loss = terms.total
         self._optimiser.step(loss)
