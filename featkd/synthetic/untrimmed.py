@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated
 
 from pydantic import AfterValidator, Field, FiniteFloat, model_validator
 
@@ -69,7 +69,7 @@ class UntrimmedSpec(Spec):
     seed: int = 0
 
     @model_validator(mode="after")
-    def _check_classes(self) -> Self:
+    def _check_classes(self) -> "UntrimmedSpec":
         if "blink" in self.classes:
             raise ValueError(
                 "classes have blink, which stands still between two changes, so that its start "
@@ -91,7 +91,7 @@ class UntrimmedSpec(Spec):
         return self
 
     @model_validator(mode="after")
-    def _check_lengths(self) -> Self:
+    def _check_lengths(self) -> "UntrimmedSpec":
         if self.action_sec[0] < _SHORTEST_ACTION_SEC:
             raise ValueError(
                 f"action_sec begins at {self.action_sec[0]:g}; motions need at least "

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from featkd.types import Progress
 
 
+@runtime_checkable
 class Slot(Protocol):
     """One video that the settings of a dataset ask for."""
 
