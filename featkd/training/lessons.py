@@ -23,7 +23,7 @@ _SelfT = TypeVar("_SelfT")
 class Signal(Protocol):
     """What a teacher says about a batch, for whatever task."""
 
-    def to(self: _SelfT, device: torch.device) -> _SelfT:
+    def to(self: _SelfT, device: torch.device) -> _SelfT:  # noqa: PYI019 - beartype lacks it
         """The same with its tensors on a device."""
 
 
