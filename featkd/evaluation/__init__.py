@@ -12,6 +12,7 @@ from featkd.evaluation.compare import (
     Group,
     SeedResult,
     compare,
+    difference_by_seed,
     paired_difference,
 )
 from featkd.evaluation.cost import Cost, measure_cost, measure_latency
@@ -45,6 +46,7 @@ __all__ = [
     "average_by_video",
     "average_views",
     "compare",
+    "difference_by_seed",
     "find_runs",
     "fuse_scores",
     "measure_accuracy",

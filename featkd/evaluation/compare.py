@@ -1,7 +1,7 @@
 """Methods side by side, over seeds."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 
@@ -27,7 +27,7 @@ class SeedResult:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Top-1 of a group minus that of the baseline with the same model.
+    """Scores of a method minus those of its baseline.
 
     Attributes:
         mean: over the seeds that both ran; if they share none, the difference of their means.
@@ -240,15 +240,29 @@ def paired_difference(
     results: Sequence[SeedResult], baseline: Sequence[SeedResult]
 ) -> Difference | None:
     """Top-1 of a method minus that of its baseline; None where one of them has no result."""
-    if not results or not baseline:
+    return difference_by_seed(
+        {result.seed: result.top1 for result in results},
+        {result.seed: result.top1 for result in baseline},
+    )
+
+
+def difference_by_seed(
+    scores: Mapping[int, float], baseline: Mapping[int, float]
+) -> Difference | None:
+    """Scores of a method minus those of its baseline; None where one of them has none.
+
+    Args:
+        scores: by seed.
+        baseline: by seed.
+    """
+    if not scores or not baseline:
         return None
-    reference = {result.seed: result.top1 for result in baseline}
-    paired = [r.top1 - reference[r.seed] for r in results if r.seed in reference]
+    paired = [score - baseline[seed] for seed, score in scores.items() if seed in baseline]
     if paired:
         return Difference(
             statistics.fmean(paired), _deviation(paired), len(paired), sign_flip_p_value(paired)
         )
-    unpaired = statistics.fmean(r.top1 for r in results) - statistics.fmean(reference.values())
+    unpaired = statistics.fmean(scores.values()) - statistics.fmean(baseline.values())
     return Difference(unpaired, None, 0, None)
 
 

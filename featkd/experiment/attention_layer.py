@@ -1,7 +1,8 @@
-"""The teacher's attention in its cache: of every row, for each layer that has a head."""
+"""The teacher's attention in its cache: heads are trained, then every row's is written."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import numpy as np
 from torch import nn
@@ -9,26 +10,64 @@ from torch import nn
 from featkd.cache import ArraySpec, CacheStore, Fingerprint, FolderStore, compare
 from featkd.cache.signal import attention_array, feature_array
 from featkd.experiment.arrays import REPRESENTATION_LAYER
-from featkd.experiment.opened_cache import OpenedCache
+from featkd.experiment.base_opened_cache import BaseOpenedCache
+from featkd.experiment.run_folder import is_finished
 from featkd.experiment.workspace import BaseWorkspace
 from featkd.recipes.extract_section import ATTENTION_KEY
 from featkd.representation import attention_by_row
+from featkd.training import settings_digest
 from featkd.types import Progress, TapSpec
 
-
-def has_all_attention(store: CacheStore) -> bool:
-    """Whether every part's attention is committed."""
-    return (
-        REPRESENTATION_LAYER in store.layers()
-        and len(store.committed_parts(REPRESENTATION_LAYER)) == store.num_parts
-    )
+OpenedT = TypeVar("OpenedT", bound=BaseOpenedCache)
 
 
-def remove_other_attention(store: FolderStore, fingerprint: Fingerprint) -> None:
-    """Remove attention that was made from something else: of modules about to be replaced."""
-    known = store.layers().get(REPRESENTATION_LAYER)
-    if known is not None and compare(known.fingerprint, fingerprint):
-        store.remove_arrays([array.name for array in known.arrays])
+def learn_attention(
+    workspace: BaseWorkspace,
+    *,
+    fingerprint: Fingerprint,
+    module: str,
+    open_cache: Callable[[FolderStore], OpenedT],
+    train: Callable[[OpenedT, str], None],
+    load_heads: Callable[[OpenedT], Mapping[str, nn.Module]],
+    progress: Progress,
+) -> bool:
+    """Train what is not trained yet, then write the attention that is missing.
+
+    Args:
+        workspace: recipe and folders.
+        fingerprint: what attention and modules are made from.
+        module: a name that stands beside the cache once all modules do.
+        open_cache: opens and checks the cache.
+        train: trains, puts the modules beside the cache and finishes the run folder; its settings
+            are the digest given.
+        load_heads: the trained heads by layer, frozen, on the device.
+        progress: shows the work.
+
+    Returns:
+        False where all of it was done already.
+
+    Raises:
+        UsageError: the run folder holds a run with other settings.
+        FeatkdError: what the callables raise.
+    """
+    folder = workspace.representation_folder
+    settings = settings_digest({"fingerprint": dict(fingerprint)})
+    with FolderStore.open(workspace.cache_path) as store:
+        open_cache(store)
+        # The modules went with their cache if that was deleted.
+        trained = is_finished(folder, settings) and module in store.module_names()
+        if trained and _has_all_attention(store):
+            return False
+    with FolderStore.open_for_writing(workspace.cache_path) as store:
+        opened = open_cache(store)
+        if not trained:
+            known = store.layers().get(REPRESENTATION_LAYER)
+            if known is not None and compare(known.fingerprint, fingerprint):
+                # Attention of modules that are about to be replaced.
+                store.remove_arrays([array.name for array in known.arrays])
+            train(opened, settings)
+        _write_attention(workspace, opened, load_heads(opened), fingerprint, progress)
+    return True
 
 
 def map_shape(store: CacheStore, layer: str) -> tuple[int, int, int, int]:
@@ -40,22 +79,20 @@ def map_shape(store: CacheStore, layer: str) -> tuple[int, int, int, int]:
     return channels, num_steps, height, width
 
 
-def write_attention(
+def _has_all_attention(store: CacheStore) -> bool:
+    return (
+        REPRESENTATION_LAYER in store.layers()
+        and len(store.committed_parts(REPRESENTATION_LAYER)) == store.num_parts
+    )
+
+
+def _write_attention(
     workspace: BaseWorkspace,
-    opened: OpenedCache,
+    opened: BaseOpenedCache,
     heads: Mapping[str, nn.Module],
     fingerprint: Fingerprint,
     progress: Progress,
 ) -> None:
-    """Write the attention of every part that has none yet.
-
-    Args:
-        workspace: recipe and device.
-        opened: the cache, open for writing.
-        heads: by layer, frozen, on the device.
-        fingerprint: what the attention is made from.
-        progress: shows the work.
-    """
     store = opened.store
     dtype, compression = workspace.recipe.extract.codec(ATTENTION_KEY)
     if REPRESENTATION_LAYER in store.layers():  # it goes on as it was begun

@@ -1,29 +1,21 @@
 """`represent`: train the teacher's attention head and CVAE on its cache, write the attention."""
 
+from torch import nn
+
 from featkd.cache import FolderStore
 from featkd.distillers import Requirements
-from featkd.experiment.attention_layer import (
-    has_all_attention,
-    map_shape,
-    remove_other_attention,
-    write_attention,
-)
-from featkd.experiment.fingerprint import representation_fingerprint, teacher_fingerprint
+from featkd.experiment.attention_layer import learn_attention, map_shape
+from featkd.experiment.fingerprint import representation_fingerprint
 from featkd.experiment.frozen_modules import (
     ModuleArguments,
     build_modules,
-    load_frozen_modules,
     save_frozen_modules,
 )
 from featkd.experiment.opened_cache import OpenedCache
-from featkd.experiment.run_folder import begin, finish, is_finished
+from featkd.experiment.run_folder import begin, finish
 from featkd.experiment.teacher import FrozenTeacher
 from featkd.experiment.workspace import Workspace
-from featkd.training import (
-    RepresentationTraining,
-    seed_everything,
-    settings_digest,
-)
+from featkd.training import RepresentationTraining, seed_everything
 from featkd.types import Progress, Silent, TapSpec
 
 
@@ -40,28 +32,28 @@ def represent(workspace: Workspace, progress: Progress | None = None) -> bool:
         UsageError: the run folder holds a run with other settings.
     """
     shown = progress or Silent()
-    recipe, spec = workspace.recipe, workspace.recipe.representation
-    folder = workspace.representation_folder
+    spec = workspace.recipe.representation
     teacher = FrozenTeacher(workspace)
-    tap = TapSpec(spec.layer, "full")
-    needs = Requirements(taps=(tap,))
-    base = teacher_fingerprint(workspace, teacher.card, teacher.weights_sha256)
-    fingerprint = representation_fingerprint(workspace, base, recipe.extract.codec(tap.key)[0])
-    settings = settings_digest({"fingerprint": dict(fingerprint)})
-    with FolderStore.open(workspace.cache_path) as store:
-        OpenedCache(workspace, store, teacher, needs)
-        # The modules went with their cache if that was deleted.
-        trained = is_finished(folder, settings) and "cvae" in store.module_names()
-        if trained and has_all_attention(store):
-            return False
-    with FolderStore.open_for_writing(workspace.cache_path) as store:
-        opened = OpenedCache(workspace, store, teacher, needs)
-        if not trained:
-            remove_other_attention(store, fingerprint)
-            _train(workspace, opened, teacher, settings, shown)
-        head = load_frozen_modules(store, workspace.device)["attention_head"]
-        write_attention(workspace, opened, {spec.layer: head}, fingerprint, shown)
-    return True
+    needs = Requirements(taps=(TapSpec(spec.layer, "full"),))
+
+    def open_cache(store: FolderStore) -> OpenedCache:
+        return OpenedCache(workspace, store, teacher, needs)
+
+    def train(opened: OpenedCache, settings: str) -> None:
+        _train(workspace, opened, teacher, settings, shown)
+
+    def load_heads(opened: OpenedCache) -> dict[str, nn.Module]:
+        return {spec.layer: opened.modules()["attention_head"]}
+
+    return learn_attention(
+        workspace,
+        fingerprint=representation_fingerprint(workspace, teacher.fingerprint),
+        module="cvae",
+        open_cache=open_cache,
+        train=train,
+        load_heads=load_heads,
+        progress=shown,
+    )
 
 
 def _train(
