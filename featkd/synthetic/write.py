@@ -27,7 +27,7 @@ def write_missing(
     progress: Progress,
     num_workers: int,
 ) -> None:
-    """Write every video whose file does not exist.
+    """Write every video whose file does not exist; when interrupted, finish those in hand.
 
     Args:
         slots: all videos of the dataset.
@@ -39,7 +39,8 @@ def write_missing(
     for parent in {(folder / slot.path).parent for slot in slots}:
         parent.mkdir(parents=True, exist_ok=True)
     missing = [slot for slot in slots if not (folder / slot.path).exists()]
-    with ThreadPoolExecutor(num_workers) as pool:
+    pool = ThreadPoolExecutor(num_workers)
+    try:
         written = progress.track(
             pool.map(write, missing, [folder / slot.path for slot in missing]),
             description="Synthesising",
@@ -49,3 +50,6 @@ def write_missing(
         )
         for _ in written:
             pass
+    finally:
+        # Where the work is interrupted, no video is begun any more.
+        pool.shutdown(cancel_futures=True)
