@@ -14,9 +14,13 @@ from featkd import experiment
 from featkd.cache import CodecError, Mismatch
 from featkd.cli.codec_columns import is_exact
 from featkd.errors import UsageError
+from featkd.experiment.detection.train_teacher import train_detection_teacher
+from featkd.experiment.detection.workspace import DetectionWorkspace
+from featkd.experiment.open_workspace import AnyWorkspace
 from featkd.experiment.student import Signal
 from featkd.experiment.workspace import read_json
 from featkd.extract import extract as run_extraction
+from featkd.synthetic import UntrimmedSpec
 from featkd.types import Progress
 
 _MANIFEST_NAME = "manifest.csv"
@@ -52,8 +56,8 @@ class StageResult:
         return asdict(self) | {"written": str(self.written), "codec_errors": errors}
 
 
-def synthesize(workspace: experiment.Workspace, progress: Progress) -> StageResult:
-    """Make the videos that the recipe describes, and their manifest.
+def synthesize(workspace: AnyWorkspace, progress: Progress) -> StageResult:
+    """Make the videos that the recipe describes, with their manifest and annotations.
 
     Raises:
         UsageError: the recipe describes none, or its manifest has another name than ours.
@@ -72,24 +76,30 @@ def synthesize(workspace: experiment.Workspace, progress: Progress) -> StageResu
         )
     started = time.perf_counter()
     existed = manifest_path.exists()
-    manifest = experiment.synthesize_dataset(recipe.synthetic, manifest_path.parent, progress)
+    folder = manifest_path.parent
+    if isinstance(recipe.synthetic, UntrimmedSpec):
+        manifest = experiment.synthesize_untrimmed_dataset(recipe.synthetic, folder, progress)
+    else:
+        manifest = experiment.synthesize_dataset(recipe.synthetic, folder, progress)
     return StageResult(
         stage="synthesize",
         written=manifest_path,
         worked=not existed,
         seconds=time.perf_counter() - started,
-        num_bytes=folder_bytes(manifest_path.parent),
+        num_bytes=folder_bytes(folder),
         facts={"num_videos": manifest.num_rows, "num_classes": len(manifest.header.classes)},
     )
 
 
-def train(workspace: experiment.Workspace, progress: Progress) -> StageResult:
+def train(workspace: AnyWorkspace, progress: Progress) -> StageResult:
     """Train the teacher."""
-    return _timed(
-        "train",
-        workspace.teacher_folder,
-        lambda: experiment.train_teacher(workspace, progress),
-    )
+
+    def work() -> bool:
+        if isinstance(workspace, DetectionWorkspace):
+            return train_detection_teacher(workspace, progress)
+        return experiment.train_teacher(workspace, progress)
+
+    return _timed("train", workspace.teacher_folder, work)
 
 
 def extract(workspace: experiment.Workspace, progress: Progress) -> StageResult:

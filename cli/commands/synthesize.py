@@ -14,15 +14,16 @@ def synthesize(
     """Generate the synthetic videos of a recipe.
 
     Reads the recipe's section 'synthetic'. Writes encoded videos and manifest.csv into the folder
-    of 'data.manifest'. Videos that are there already are kept, so a stopped run goes on.
+    of 'data.manifest', with the annotated segments where the recipe is for detection. Videos that
+    are there already are kept, so a stopped run goes on.
     """
     from featkd.cli import stages
     from featkd.cli.progress import show_progress
     from featkd.cli.stage_tables import print_stages
-    from featkd.experiment import Workspace
-    from featkd.recipes import load_recipe
+    from featkd.experiment.open_workspace import open_workspace
+    from featkd.recipes import load_any_recipe
 
-    workspace = Workspace(load_recipe(recipe_source, overrides))
+    workspace = open_workspace(load_any_recipe(recipe_source, overrides))
     with show_progress(quiet=quiet) as progress:
         result = stages.synthesize(workspace, progress)
     print_stages([result], as_json=as_json)

@@ -9,7 +9,7 @@ from featkd.cli.options import example, output_options, recipe_options
 @recipe_options
 @output_options
 def train(*, recipe_source: str, overrides: tuple[str, ...], as_json: bool, quiet: bool) -> None:
-    """Train the teacher of a recipe from labels.
+    """Train the teacher of a recipe from labels, or from annotated segments for detection.
 
     Reads the manifest and its videos (the training split). Writes <workdir>/teacher: weights
     (model.safetensors), the log of the epochs, the resolved recipe and a summary. A stopped run
@@ -19,10 +19,10 @@ def train(*, recipe_source: str, overrides: tuple[str, ...], as_json: bool, quie
     from featkd.cli import stages
     from featkd.cli.progress import show_progress
     from featkd.cli.stage_tables import print_stages
-    from featkd.experiment import Workspace
-    from featkd.recipes import load_recipe
+    from featkd.experiment.open_workspace import open_workspace
+    from featkd.recipes import load_any_recipe
 
-    workspace = Workspace(load_recipe(recipe_source, overrides))
+    workspace = open_workspace(load_any_recipe(recipe_source, overrides))
     with show_progress(quiet=quiet) as progress:
         result = stages.train(workspace, progress)
     print_stages([result], as_json=as_json)

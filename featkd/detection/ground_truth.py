@@ -160,24 +160,39 @@ def _choose_subset(path: Path, num_videos: Mapping[str, int], subset: str | None
     return chosen
 
 
-def write_ground_truth(path: Path, truth: GroundTruth) -> None:
+def write_ground_truth(path: Path, *subsets: GroundTruth) -> None:
     """Write annotations as ActivityNet has them, wholly or not at all.
 
     Args:
         path: where to write; its folder must exist.
-        truth: what to write.
+        subsets: what to write, one or several subsets.
 
     Raises:
+        AnnotationError: a video is in two subsets; the file has room for one.
         OSError: the file cannot be written.
     """
     database: dict[str, dict[str, object]] = {}
+    for truth in subsets:
+        for video_id, video in _videos_of(truth).items():
+            if video_id in database:
+                raise AnnotationError(
+                    f"{path}: video {video_id!r} is in subset {database[video_id]['subset']!r} "
+                    f"and in {truth.subset!r}; expected it in one"
+                )
+            database[video_id] = video
+    text = json.dumps({"database": database}, ensure_ascii=False, allow_nan=False)
+    replace_file(path, text.encode() + b"\n")
+
+
+def _videos_of(truth: GroundTruth) -> dict[str, dict[str, object]]:
+    """The entry of each video of a subset."""
     annotations: dict[str, list[dict[str, object]]] = {name: [] for name in truth.videos}
     columns = (truth.segments[name].tolist() for name in SEGMENT_COLUMNS)
     for video_id, label, start_sec, end_sec in zip(*columns, strict=True):
         annotations[video_id].append({"label": label, "segment": [start_sec, end_sec]})
+    videos: dict[str, dict[str, object]] = {}
     for video_id in truth.videos:
-        database[video_id] = {"subset": truth.subset, "annotations": annotations[video_id]}
+        videos[video_id] = {"subset": truth.subset, "annotations": annotations[video_id]}
         if video_id in truth.duration_sec:
-            database[video_id]["duration"] = truth.duration_sec[video_id]
-    text = json.dumps({"database": database}, ensure_ascii=False, allow_nan=False)
-    replace_file(path, text.encode() + b"\n")
+            videos[video_id]["duration"] = truth.duration_sec[video_id]
+    return videos

@@ -13,7 +13,7 @@ from featkd.experiment.representation import represent
 from featkd.experiment.student import distill
 from featkd.experiment.sweep import SweptStudent, sweep
 from featkd.experiment.sweep_member import Member, vary
-from featkd.experiment.synthetic import synthesize_dataset
+from featkd.experiment.synthetic import synthesize_dataset, synthesize_untrimmed_dataset
 from featkd.experiment.teacher import FrozenTeacher, train_teacher
 from featkd.experiment.workspace import Workspace
 
@@ -34,6 +34,7 @@ __all__ = [
     "score_videos",
     "sweep",
     "synthesize_dataset",
+    "synthesize_untrimmed_dataset",
     "taps_to_extract",
     "train_teacher",
     "vary",

@@ -26,7 +26,7 @@ from featkd.training import (
     settings_digest,
     train,
 )
-from featkd.types import Progress
+from featkd.types import Progress, TeacherSignal
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def run_classifier(
 
 
 def prepare_classifier(
-    workspace: Workspace, run: ClassifierRun, lessons: Lessons
+    workspace: Workspace, run: ClassifierRun, lessons: Lessons[TeacherSignal]
 ) -> ClassifierTraining:
     """Begin a run folder and build what is trained in it, before its first step.
 
@@ -178,7 +178,7 @@ def prepare_classifier(
     )
 
 
-def measure_shapes(network: Network, card: NetworkCard, lesson: Lesson) -> Shapes:
+def measure_shapes(network: Network, card: NetworkCard, lesson: Lesson[TeacherSignal]) -> Shapes:
     """Look at one lesson from both sides; the network's state stays as it is."""
     network.eval()
     with torch.no_grad():

@@ -28,7 +28,7 @@ from featkd.training import (
     RenderedViews,
     train_together,
 )
-from featkd.types import Progress, Silent
+from featkd.types import Progress, Silent, TeacherSignal
 
 MAX_TOGETHER = 16
 
@@ -247,7 +247,7 @@ class _Sweep:
             views.check = views.frames = None
 
     def _prepare(
-        self, together: Sequence[_Planned], lessons: Lessons
+        self, together: Sequence[_Planned], lessons: Lessons[TeacherSignal]
     ) -> list[tuple[_Planned, ClassifierTraining]]:
         begun = []
         for planned in together:

@@ -12,6 +12,7 @@ from featkd.detection.soft_nms import SoftNms
 from featkd.detection.window_views import WindowViews
 from featkd.models import PreprocessSpec
 from featkd.recipes.base_recipe import BaseRecipe, RunName
+from featkd.synthetic import UntrimmedSpec
 from featkd.training.detection_specs import DetectorRepresentationSpec, DetectorTrainingSpec
 from featkd.types import Spec
 
@@ -47,6 +48,16 @@ class DetectorSection(Spec):
     training: DetectorTrainingSpec = DetectorTrainingSpec()
     """Epochs, batch size, optimiser."""
 
+    @model_validator(mode="after")
+    def _frozen_statistics_exist(self) -> "DetectorSection":
+        if self.model.batch_norm == "frozen" and self.backbone_weights is None:
+            raise ValueError(
+                "model.batch_norm is frozen and backbone_weights is not set; expected weights "
+                "whose batch norms have learned, since those of random weights normalise nothing, "
+                "or batch_norm: trained"
+            )
+        return self
+
 
 class StudentDetectorSection(DetectorSection):
     """The detector of students and how it is trained."""
@@ -59,7 +70,7 @@ class DetectionRecipe(BaseRecipe):
     """An experiment on detection: untrimmed videos, teacher, cache of windows, students."""
 
     task: Literal["detection"]
-    synthetic: None = None
+    synthetic: UntrimmedSpec | None = None
     """How ``featkd synthesize`` makes the data, where it is generated."""
     views: WindowsSection = WindowsSection()
     losses: DetectionLossSpec = DetectionLossSpec()

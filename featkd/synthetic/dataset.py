@@ -2,30 +2,28 @@
 
 import hashlib
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from featkd.synthetic.claim import claim_folder
 from featkd.synthetic.encode import encode_h264
+from featkd.synthetic.fields import MotionNames, SplitSizes
 from featkd.synthetic.motions import MIN_FRAMES, MOTIONS, sample_trajectory
 from featkd.synthetic.scene import draw_video, sample_setting
 from featkd.synthetic.seeding import named_generator
+from featkd.synthetic.write import write_missing
 from featkd.types import Progress, Silent, Spec
 
 
 class SyntheticSpec(Spec):
     """Everything that decides the pixels of a synthetic dataset."""
 
-    videos_per_class: dict[str, Annotated[int, Field(ge=1)]] = Field(
-        default={"train": 60, "val": 20, "test": 20}, min_length=1
-    )
+    videos_per_class: SplitSizes = Field(default={"train": 60, "val": 20, "test": 20})
     """Split name to number of videos of each class."""
-    classes: tuple[str, ...] = Field(default=MOTIONS, min_length=1)
+    classes: MotionNames = MOTIONS
     """Motions, in the order of their labels."""
     num_frames: int = Field(default=24, ge=MIN_FRAMES)
     size: int = Field(default=80, ge=16, multiple_of=2)
@@ -34,28 +32,6 @@ class SyntheticSpec(Spec):
     crf: int = Field(default=20, ge=0, le=51)
     """x264's constant rate factor: 0 is lossless, 51 is worst."""
     seed: int = 0
-
-    @field_validator("classes")
-    @classmethod
-    def _check_classes(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
-        unknown = [name for name in classes if name not in MOTIONS]
-        if unknown or len(set(classes)) < len(classes):
-            raise ValueError(
-                f"classes are {', '.join(classes)}; expected different names out of "
-                f"{', '.join(MOTIONS)}"
-            )
-        return classes
-
-    @field_validator("videos_per_class")
-    @classmethod
-    def _check_splits(cls, videos_per_class: dict[str, int]) -> dict[str, int]:
-        for split in videos_per_class:
-            if not split.isidentifier():
-                raise ValueError(
-                    f"split is {split!r}; expected a name of letters, digits and underscores, "
-                    "since it names a folder"
-                )
-        return videos_per_class
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,22 +111,9 @@ def synthesize(
             cannot be read.
         VideoError: the encoder fails.
     """
-    progress = progress or Silent()
     claim_folder(spec, folder)
     slots = list(_slots(spec))
-    for parent in {(folder / slot.path).parent for slot in slots}:
-        parent.mkdir(parents=True, exist_ok=True)
-    missing = [slot for slot in slots if not (folder / slot.path).exists()]
-    with ThreadPoolExecutor(num_workers) as pool:
-        written = progress.track(
-            pool.map(partial(_write, spec, folder), missing),
-            description="Synthesising",
-            total=len(slots),
-            unit="videos",
-            done=len(slots) - len(missing),
-        )
-        for _ in written:
-            pass
+    write_missing(slots, folder, partial(_write, spec), progress or Silent(), num_workers)
     videos = tuple(_describe(spec, folder, slot) for slot in slots)
     return SyntheticDataset(spec=spec, folder=folder, videos=videos)
 
@@ -162,12 +125,12 @@ def _slots(spec: SyntheticSpec) -> Iterator[_Slot]:
                 yield _Slot(split, class_name, index)
 
 
-def _write(spec: SyntheticSpec, folder: Path, slot: _Slot) -> None:
+def _write(spec: SyntheticSpec, slot: _Slot, path: Path) -> None:
     setting = sample_setting(named_generator("setting", spec.seed, slot.split, slot.index))
     rng = named_generator("video", spec.seed, slot.split, slot.class_name, slot.index)
     trajectory = sample_trajectory(slot.class_name, spec.num_frames, rng)
     frames = draw_video(trajectory, setting, spec.size, rng)
-    encode_h264(frames, folder / slot.path, fps=spec.fps, crf=spec.crf)
+    encode_h264(frames, path, fps=spec.fps, crf=spec.crf)
 
 
 def _describe(spec: SyntheticSpec, folder: Path, slot: _Slot) -> SyntheticVideo:

@@ -7,8 +7,12 @@ only the change between frames carries the label.
 
 Some classes are mirror images or time reversals of one another (left and right, clockwise and
 counterclockwise, in and out), so views of these videos must not be flipped.
+
+In an untrimmed video each clock runs for a while and then stands; several may run at once. The
+phase stays where it is when a clock stops, so nothing jumps at the ends of an action.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,6 +76,19 @@ MOTIONS: tuple[str, ...] = tuple(_CLOCKS)
 
 
 @dataclass(frozen=True, slots=True)
+class Action:
+    """A motion and the frames [start_frame, end_frame) in which its clock runs.
+
+    ``start_frame`` is the first frame whose pose this motion has changed since the frame before
+    it, ``end_frame`` the first one behind it whose pose it has not.
+    """
+
+    motion: str
+    start_frame: int
+    end_frame: int
+
+
+@dataclass(frozen=True, slots=True)
 class Trajectory:
     """The pose of an object in every frame.
 
@@ -107,17 +124,31 @@ def sample_trajectory(motion: str, num_frames: int, rng: Generator) -> Trajector
     Raises:
         UsageError: the motion is unknown or ``num_frames`` is less than `MIN_FRAMES`.
     """
-    if motion not in _CLOCKS:
-        raise UsageError(f"motion is {motion!r}; expected one of {', '.join(MOTIONS)}")
     if num_frames < MIN_FRAMES:
         raise UsageError(f"num_frames is {num_frames}; motions need at least {MIN_FRAMES}")
-    running = _CLOCKS[motion]
-    frame_index = np.arange(num_frames, dtype=np.float64)
+    return compose_trajectory([Action(motion, 1, num_frames)], num_frames, rng)
+
+
+def compose_trajectory(
+    actions: Sequence[Action], num_frames: int, rng: Generator, *, speed: float = 1.0
+) -> Trajectory:
+    """Draw a random trajectory in which every action runs its clock; elsewhere all stand still.
+
+    Args:
+        actions: in any order; those that overlap must run different clocks.
+        num_frames: length of the trajectory.
+        rng: consumed by the same number of draws whatever the actions.
+        speed: how fast all clocks run, relative to the periods of `sample_trajectory`.
+
+    Raises:
+        UsageError: a motion is unknown, an action has no frame or leaves the frames 1 to
+            ``num_frames``, or two run one clock at the same time.
+    """
+    ticks = _count_ticks(actions, num_frames)
     phase = {}
     for cycle, period_range in _PERIOD_FRAMES.items():
         start, period = rng.uniform(), rng.uniform(*period_range)
-        speed = running.direction / period if cycle == running.cycle else 0.0
-        phase[cycle] = np.mod(start + speed * frame_index, 1.0)
+        phase[cycle] = np.mod(start + 1.0 / period * (speed * ticks[cycle]), 1.0)
 
     orbit_radius, orbit_direction = rng.uniform(*ORBIT_RADIUS), rng.choice([-1.0, 1.0])
     orbit_angle = 2 * np.pi * orbit_direction * phase["orbit"]
@@ -137,6 +168,39 @@ def sample_trajectory(motion: str, num_frames: int, rng: Generator) -> Trajector
         diameter=small * (large / small) ** phase["zoom"],
         opacity=np.where(phase["blink"] < 0.5, 1.0, faint),
     )
+
+
+def clock_of(motion: str) -> str:
+    """Name of the clock that a motion runs: ``slide_x`` of left and right alike.
+
+    Raises:
+        UsageError: the motion is unknown.
+    """
+    if motion not in _CLOCKS:
+        raise UsageError(f"motion is {motion!r}; expected one of {', '.join(MOTIONS)}")
+    return _CLOCKS[motion].cycle
+
+
+def _count_ticks(
+    actions: Sequence[Action], num_frames: int
+) -> dict[str, Float[ndarray, " frames"]]:
+    """How far each clock has run at every frame: one tick a frame, backwards ones below zero."""
+    steps = {cycle: np.zeros(num_frames) for cycle in _PERIOD_FRAMES}
+    for action in actions:
+        cycle = clock_of(action.motion)
+        if not 1 <= action.start_frame < action.end_frame <= num_frames:
+            raise UsageError(
+                f"{action.motion} lasts from frame {action.start_frame} to {action.end_frame}; "
+                f"expected frames from 1 to {num_frames}, the end behind the start"
+            )
+        running = steps[cycle][action.start_frame : action.end_frame]
+        if running.any():
+            raise UsageError(
+                f"{action.motion} lasts from frame {action.start_frame} to {action.end_frame}, but "
+                f"another action runs its clock, {cycle}, at that time; expected one at a time"
+            )
+        running += _CLOCKS[action.motion].direction
+    return {cycle: np.cumsum(step) for cycle, step in steps.items()}
 
 
 def _keep_inside(offset: Float[ndarray, " frames"]) -> Float[ndarray, " frames"]:

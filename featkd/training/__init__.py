@@ -1,8 +1,10 @@
-"""Training loops: classifiers (teachers and students) and the feature representation."""
+"""Training loops: classifiers and detectors (teachers and students), feature representation."""
 
 from featkd.training.checkpoint import settings_digest
 from featkd.training.classifier import ClassifierTraining, TrainingSpec
-from featkd.training.lessons import Lesson, Lessons
+from featkd.training.detection_specs import DetectorTrainingSpec
+from featkd.training.detector import DetectorTraining
+from featkd.training.lessons import Lesson, Lessons, LessonSource
 from featkd.training.logit_recorder import TRAJECTORY_FILE
 from featkd.training.loop import Outcome, train, train_together
 from featkd.training.optimiser import OptimiserSpec
@@ -18,9 +20,12 @@ from featkd.training.views import FrameCheck, FrameSource, LoadingSpec, Rendered
 __all__ = [
     "TRAJECTORY_FILE",
     "ClassifierTraining",
+    "DetectorTraining",
+    "DetectorTrainingSpec",
     "FrameCheck",
     "FrameSource",
     "Lesson",
+    "LessonSource",
     "Lessons",
     "LoadingSpec",
     "OptimiserSpec",

@@ -1,16 +1,16 @@
 """Settings of training for detection."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
 from featkd.detection.afsd import DETECTOR_LAYERS
+from featkd.training.network_spec import NetworkTrainingSpec
 from featkd.training.optimiser import OptimiserSpec
 from featkd.training.representation import AttentionTrainingSpec
-from featkd.types import Spec
 
 
-class DetectorTrainingSpec(Spec):
+class DetectorTrainingSpec(NetworkTrainingSpec):
     """How a detector is trained; the defaults are those published for RGB on THUMOS14."""
 
     num_epochs: Annotated[int, Field(ge=1)] = 16
@@ -19,12 +19,6 @@ class DetectorTrainingSpec(Spec):
     """Windows a step; an incomplete last batch is left out."""
     optimiser: OptimiserSpec = OptimiserSpec(kind="adam", learning_rate=1e-5, weight_decay=1e-3)
     """Moves the network and the distiller's own modules."""
-    generator_optimiser: OptimiserSpec = OptimiserSpec(
-        kind="adam", learning_rate=1e-4, momentum=0.8, weight_decay=0.0
-    )
-    """Moves the student's CVAEs, where the distiller has some."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Autocast of the network; losses are float32 in any case."""
 
 
 class DetectorRepresentationSpec(AttentionTrainingSpec):

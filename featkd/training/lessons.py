@@ -3,22 +3,48 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from featkd.cache.signal import SignalRequest, SignalSource
+from featkd.cache.signal import SignalRequest
 from featkd.models import PreprocessSpec, preprocess
 from featkd.training.prefetch import prefetched
 from featkd.training.views import Batch, RenderedViews, epoch_pairs
-from featkd.types import TeacherSignal
 
 _SIGNALS_AHEAD = 2
 
+_SelfT = TypeVar("_SelfT")
+
+
+@runtime_checkable
+class Signal(Protocol):
+    """What a teacher says about a batch, for whatever task."""
+
+    def to(self: _SelfT, device: torch.device) -> _SelfT:  # noqa: PYI019 - beartype lacks it
+        """The same with its tensors on a device."""
+
+
+SignalT = TypeVar("SignalT", bound=Signal)
+_SignalT_co = TypeVar("_SignalT_co", bound=Signal, covariant=True)
+
+
+@runtime_checkable
+class LessonSource(Protocol[_SignalT_co]):
+    """A `featkd.cache.signal.SignalSource` of any kind of signal."""
+
+    @property
+    def needs_clips(self) -> bool:
+        """Whether requests must carry ``teacher_clips``."""
+
+    def signal(self, request: SignalRequest) -> _SignalT_co:
+        """What the teacher says about a batch."""
+
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class Lesson(Generic[SignalT]):
     """A batch and what the teacher says about it, still where its source put it.
 
     Several networks may learn from one lesson: what they need of it is made once. Nobody may write
@@ -26,13 +52,11 @@ class Lesson:
     """
 
     batch: Batch
-    signal: TeacherSignal
+    signal: SignalT
     _clips: dict[tuple[PreprocessSpec, torch.device], Tensor] = field(
         default_factory=dict, init=False, repr=False
     )
-    _signals: dict[torch.device, TeacherSignal] = field(
-        default_factory=dict, init=False, repr=False
-    )
+    _signals: dict[torch.device, SignalT] = field(default_factory=dict, init=False, repr=False)
 
     def clips(
         self, spec: PreprocessSpec, device: torch.device
@@ -43,14 +67,14 @@ class Lesson:
             self._clips[key] = preprocess(self.batch.clips[spec.size], spec, device)
         return self._clips[key]
 
-    def signal_on(self, device: torch.device) -> TeacherSignal:
+    def signal_on(self, device: torch.device) -> SignalT:
         """The signal with its tensors on a device."""
         if device not in self._signals:
             self._signals[device] = self.signal.to(device)
         return self._signals[device]
 
 
-class Lessons:
+class Lessons(Generic[SignalT]):
     """The lessons of a training, epoch by epoch.
 
     Args:
@@ -68,7 +92,7 @@ class Lessons:
         self,
         *,
         views: RenderedViews,
-        source: SignalSource,
+        source: LessonSource[SignalT],
         samples: Sequence[int],
         row_of: Callable[[int, int], int],
         batch_size: int,
@@ -87,7 +111,7 @@ class Lessons:
         """Lessons an epoch."""
         return len(self.samples) // self.batch_size
 
-    def of_epoch(self, epoch: int) -> Iterator[Lesson]:
+    def of_epoch(self, epoch: int) -> Iterator[Lesson[SignalT]]:
         """The lessons of an epoch, counted from 1.
 
         Signals that are only read come from a thread of their own, ahead of need; a teacher in the
@@ -107,12 +131,12 @@ class Lessons:
         ahead = prefetched(batches, ask, depth=_SIGNALS_AHEAD)
         return (Lesson(batch, signal) for batch, signal in ahead)
 
-    def example(self) -> Lesson:
+    def example(self) -> Lesson[SignalT]:
         """A lesson of one clip, to look at shapes; raises as `of_epoch`."""
         (batch,) = self.views.batches([(self.samples[0], 0)], batch_size=1, drop_last=False)
         return Lesson(batch, self._ask(batch, visit=0))
 
-    def _ask(self, batch: Batch, *, visit: int) -> TeacherSignal:
+    def _ask(self, batch: Batch, *, visit: int) -> SignalT:
         return self.source.signal(
             SignalRequest(
                 rows=tuple(map(self.row_of, batch.samples, batch.view_indices)),

@@ -1,6 +1,7 @@
 """Reading and writing of ActivityNet's files."""
 
 import json
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -207,6 +208,25 @@ def test_write_ground_truth__reads_back(written, tmp_path):
     again = read_ground_truth(tmp_path / "again.json")
     assert (again.videos, again.duration_sec) == (truth.videos, truth.duration_sec)
     pd.testing.assert_frame_equal(again.segments, truth.segments)
+
+
+def test_write_ground_truth__of_several_subsets(written, tmp_path):
+    source = written(TRUTH)
+    truths = [read_ground_truth(source, subset) for subset in ("train", "test")]
+
+    write_ground_truth(tmp_path / "again.json", *truths)
+
+    for truth in truths:
+        again = read_ground_truth(tmp_path / "again.json", truth.subset)
+        assert (again.videos, again.duration_sec) == (truth.videos, truth.duration_sec)
+        pd.testing.assert_frame_equal(again.segments, truth.segments)
+
+
+def test_write_ground_truth__refuses_a_video_in_two_subsets(written, tmp_path):
+    truth = read_ground_truth(written(TRUTH))
+    with pytest.raises(AnnotationError, match="video 'v1' is in subset 'test' and in 'val'"):
+        write_ground_truth(tmp_path / "again.json", truth, replace(truth, subset="val"))
+    assert not (tmp_path / "again.json").exists()
 
 
 TABLE = pd.DataFrame(

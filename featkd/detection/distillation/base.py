@@ -71,6 +71,11 @@ class DetectionDistiller(ABC):
         self.losses = losses
         self.modules = nn.ModuleDict()
 
+    @property
+    def compares_boundaries(self) -> bool:
+        """Whether rearranged clips are wanted: `consistency_loss` is among the terms."""
+        return self.losses.consistency_weight > 0
+
     @abstractmethod
     def __call__(
         self,

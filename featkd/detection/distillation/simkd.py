@@ -48,6 +48,11 @@ class DetectionSimKD(DetectionDistiller):
         super().__init__(losses)
         self.spec = spec
 
+    @property
+    def compares_boundaries(self) -> bool:
+        """Never, as annotations are not looked at."""
+        return False
+
     def __call__(
         self,
         student: DetectorOutput,
