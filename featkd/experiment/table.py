@@ -83,12 +83,6 @@ class Table:
         }
 
 
-def with_rows(recipe: Recipe, rows: Mapping[str, RowSpec]) -> Recipe:
-    """The recipe with the rows' distillers instead of its own: what its cache has to serve."""
-    distillers: dict[str, DistillerSpec] = {name: row.distiller for name, row in rows.items()}
-    return recipe.model_copy(update={"distillers": distillers})
-
-
 def make_table(
     table: TableSpec,
     recipe: Recipe,
@@ -103,7 +97,8 @@ def make_table(
 
     Args:
         table: the specification.
-        recipe: its teacher is trained and measured, and its cache is complete for `with_rows`.
+        recipe: its teacher is trained and measured, and its cache is complete for the distillers of
+            the rows.
         rows: of the table, by name.
         seeds: of the students.
         search_seeds: seeds of the search for weights on the validation split; none takes the

@@ -4,11 +4,9 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from featkd.distillers import DistillerSpec
 from featkd.errors import UsageError
 from featkd.experiment.student_pool import Student, train_students
-from featkd.recipes import Recipe
-from featkd.recipes.table import RowSpec, candidate_name, with_setting
+from featkd.recipes.table import candidate_name, with_setting
 from featkd.types import Progress
 
 
