@@ -14,6 +14,7 @@ from featkd import experiment
 from featkd.cache import CodecError, Mismatch
 from featkd.cli.codec_columns import is_exact
 from featkd.errors import UsageError
+from featkd.experiment.open_workspace import AnyWorkspace
 from featkd.experiment.student import Signal
 from featkd.experiment.workspace import read_json
 from featkd.extract import extract as run_extraction
@@ -92,7 +93,7 @@ def train(workspace: experiment.Workspace, progress: Progress) -> StageResult:
     )
 
 
-def extract(workspace: experiment.Workspace, progress: Progress) -> StageResult:
+def extract(workspace: AnyWorkspace, progress: Progress) -> StageResult:
     """Fill the cache."""
     summary = run_extraction(workspace, progress)
     return StageResult(

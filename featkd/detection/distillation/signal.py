@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -42,6 +43,16 @@ class DetectionSignal:
             features={layer: value.detach() for layer, value in teacher.features.items()},
             attention={layer: value.detach() for layer, value in teacher.attention.items()},
             cvaes=cvaes or {},
+        )
+
+    def to(self, device: torch.device) -> "DetectionSignal":
+        """The same signal with its tensors on a device; the CVAEs are there."""
+        return DetectionSignal(
+            coarse_logits=None if self.coarse_logits is None else self.coarse_logits.to(device),
+            refined_logits=None if self.refined_logits is None else self.refined_logits.to(device),
+            features={layer: value.to(device) for layer, value in self.features.items()},
+            attention={layer: value.to(device) for layer, value in self.attention.items()},
+            cvaes=self.cvaes,
         )
 
     def logits(self) -> tuple[Tensor, Tensor]:
