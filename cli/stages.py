@@ -14,6 +14,8 @@ from featkd import experiment
 from featkd.cache import CodecError, Mismatch
 from featkd.cli.codec_columns import is_exact
 from featkd.errors import UsageError
+from featkd.experiment.detection.representation import represent_detector
+from featkd.experiment.detection.student import distill_detector
 from featkd.experiment.detection.train_teacher import train_detection_teacher
 from featkd.experiment.detection.workspace import DetectionWorkspace
 from featkd.experiment.open_workspace import AnyWorkspace
@@ -102,7 +104,7 @@ def train(workspace: AnyWorkspace, progress: Progress) -> StageResult:
     return _timed("train", workspace.teacher_folder, work)
 
 
-def extract(workspace: experiment.Workspace, progress: Progress) -> StageResult:
+def extract(workspace: AnyWorkspace, progress: Progress) -> StageResult:
     """Fill the cache."""
     summary = run_extraction(workspace, progress)
     return StageResult(
@@ -123,17 +125,19 @@ def extract(workspace: experiment.Workspace, progress: Progress) -> StageResult:
     )
 
 
-def represent(workspace: experiment.Workspace, progress: Progress) -> StageResult:
-    """Learn the teacher's attention head and CVAE from the cache."""
-    return _timed(
-        "represent",
-        workspace.representation_folder,
-        lambda: experiment.represent(workspace, progress),
-    )
+def represent(workspace: AnyWorkspace, progress: Progress) -> StageResult:
+    """Learn the teacher's attention heads and CVAEs from the cache."""
+
+    def work() -> bool:
+        if isinstance(workspace, DetectionWorkspace):
+            return represent_detector(workspace, progress)
+        return experiment.represent(workspace, progress)
+
+    return _timed("represent", workspace.representation_folder, work)
 
 
 def distill(
-    workspace: experiment.Workspace,
+    workspace: AnyWorkspace,
     name: str,
     seed: int,
     signal: Signal,
@@ -155,19 +159,14 @@ def distill(
     """
     label = name if signal == "cached" else f"{name}+live"
     folder = workspace.student_folder(label, seed)
-    result = _timed(
-        f"distill {label}, seed {seed}",
-        folder,
-        lambda: experiment.distill(
-            workspace,
-            name,
-            seed,
-            signal=signal,
-            allowed=allowed,
-            committed_only=committed_only,
-            progress=progress,
-        ),
-    )
+    options = {"allowed": allowed, "committed_only": committed_only, "progress": progress}
+
+    def work() -> bool:
+        if isinstance(workspace, DetectionWorkspace):
+            return distill_detector(workspace, name, seed, signal=signal, **options)
+        return experiment.distill(workspace, name, seed, signal=signal, **options)
+
+    result = _timed(f"distill {label}, seed {seed}", folder, work)
     exceptions = TypeAdapter(list[Mismatch]).validate_python(
         read_json(folder / "summary.json").get("allowed_mismatches", [])
     )
