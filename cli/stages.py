@@ -159,12 +159,27 @@ def distill(
     """
     label = name if signal == "cached" else f"{name}+live"
     folder = workspace.student_folder(label, seed)
-    options = {"allowed": allowed, "committed_only": committed_only, "progress": progress}
 
     def work() -> bool:
         if isinstance(workspace, DetectionWorkspace):
-            return distill_detector(workspace, name, seed, signal=signal, **options)
-        return experiment.distill(workspace, name, seed, signal=signal, **options)
+            return distill_detector(
+                workspace,
+                name,
+                seed,
+                signal=signal,
+                allowed=allowed,
+                committed_only=committed_only,
+                progress=progress,
+            )
+        return experiment.distill(
+            workspace,
+            name,
+            seed,
+            signal=signal,
+            allowed=allowed,
+            committed_only=committed_only,
+            progress=progress,
+        )
 
     result = _timed(f"distill {label}, seed {seed}", folder, work)
     exceptions = TypeAdapter(list[Mismatch]).validate_python(

@@ -5,6 +5,7 @@ from torch import nn
 from featkd.cache import FolderStore
 from featkd.detection.afsd import build_attention_heads, detector_channels
 from featkd.distillers import Requirements
+from featkd.errors import UsageError
 from featkd.experiment.attention_layer import learn_attention, map_shape
 from featkd.experiment.detection.frozen_detector import FrozenDetector
 from featkd.experiment.detection.frozen_modules import (
@@ -69,6 +70,11 @@ def _train(
 ) -> None:
     recipe, spec = workspace.recipe, workspace.recipe.representation
     folder = workspace.representation_folder
+    if len(opened.samples) < spec.batch_size:
+        raise UsageError(
+            f"{len(opened.samples)} windows of split {recipe.data.train_split!r} can be learned "
+            f"from; expected at least one batch of {spec.batch_size}"
+        )
     model = teacher.card.model
     channels = detector_channels(model.width)
     shapes = {layer: map_shape(opened.store, layer) for layer in spec.layers}

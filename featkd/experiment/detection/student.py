@@ -124,8 +124,7 @@ def student_detector_card(
     model, preprocess = recipe.student.model, recipe.student.preprocess
     needs = distiller_requirements(recipe, name)
     if needs.student_attention and model.attention_head is None:
-        head = recipe.representation.attention_head
-        model = model.model_copy(update={"attention_head": head})
+        model = model.model_copy(update={"attention_head": recipe.representation.attention_head})
     if needs.student_projector is not None:
         reused = ReusedDetectorSpec(
             width=teacher.card.model.width, projector=needs.student_projector
