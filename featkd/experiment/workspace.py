@@ -105,16 +105,7 @@ class BaseWorkspace(ABC):
         Raises:
             UsageError: the recipe names a device that this machine lacks.
         """
-        name = self.recipe.device
-        if name == "auto":
-            name = "cuda" if torch.cuda.is_available() else "cpu"
-        try:
-            return torch.empty(0, device=name).device
-        except (RuntimeError, AssertionError) as error:
-            raise UsageError(
-                f"device is {name!r}, which this machine does not have; expected auto, cpu or a "
-                "CUDA device"
-            ) from error
+        return find_device(self.recipe.device)
 
     def _rendered(
         self, clips: ClipSequence, spec: Views, sizes: tuple[int, ...], modality: Modality
@@ -170,6 +161,23 @@ class Workspace(BaseWorkspace):
         if key not in self._views:
             self._views[key] = self._rendered(self.manifest.clips(split), spec, sizes, modality)
         return self._views[key]
+
+
+def find_device(name: str) -> torch.device:
+    """The device of a name: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises:
+        UsageError: this machine lacks it.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(
+            f"device is {name!r}, which this machine does not have; expected auto, cpu or a "
+            "CUDA device"
+        ) from error
 
 
 def row_table(

@@ -1,5 +1,6 @@
 """Where the outputs of a recipe for detection lie, and the pieces that several stages share."""
 
+from dataclasses import replace
 from functools import cached_property
 
 from featkd.cache import Fingerprint
@@ -48,11 +49,17 @@ class DetectionWorkspace(BaseWorkspace):
         return {"annotations.digest": self.annotations.of_videos(videos).digest}
 
     def ground_truth(self, split: str) -> GroundTruth:
-        """Annotated segments of a split."""
+        """Annotated segments of a split.
+
+        Raises:
+            ManifestError: there is no annotation table beside the manifest, or it is wrong.
+        """
         clips = self.manifest.clips(split)
-        return GroundTruth.of_labels(
+        truth = GroundTruth.of_labels(
             split, clips.video_ids(), self.annotations.table, self.manifest.header.classes
         )
+        lengths = {clip.video_id: clip.num_frames / clip.fps for clip in clips if clip.num_frames}
+        return replace(truth, duration_sec=lengths)
 
     def frame_reader(self, modality: Modality) -> FrameReader:
         """Where the frames that a network sees come from, those beyond a video's end included.
