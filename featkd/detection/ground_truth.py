@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pandas as pd
 from pydantic import Field
@@ -25,7 +25,7 @@ from featkd.errors import AnnotationError
 
 SEGMENT_COLUMNS = ("video_id", "label", "start_sec", "end_sec")
 DEFAULT_SUBSET = "test"
-_SEGMENT_TYPES = {"video_id": "str", "label": "str", "start_sec": float, "end_sec": float}
+_SEGMENT_TYPES: dict[str, Any] = {"video_id": "str", "label": "str", "start_sec": float, "end_sec": float}
 
 
 @dataclass(frozen=True, eq=False)
