@@ -1,4 +1,4 @@
-"""``featkd evaluate --task detection``: scores any file of predictions against any ground truth."""
+"""Scores any file of predictions against any ground truth, and shows scores."""
 
 from pathlib import Path
 
@@ -51,12 +51,13 @@ def score_detections(
         written = {} if timelines is None else {"timelines": timelines}
         print_json(scores.to_json() | written)
         return
-    _print_scores(scores)
+    print_scores(scores)
     if timelines is not None:
         click.echo(f"timelines written to {timelines}")
 
 
-def _print_scores(scores: MeanAveragePrecision) -> None:
+def print_scores(scores: MeanAveragePrecision) -> None:
+    """What was scored, and a table of the classes by threshold."""
     classes = scores.average_precision
     click.echo(
         f"subset {scores.subset}: {scores.num_videos:,} videos, {scores.num_segments:,} segments "

@@ -1,4 +1,4 @@
-"""``featkd evaluate --task detection``: its options, and the choice between the tasks."""
+"""``featkd evaluate`` of detections: its options, and the choice between the tasks."""
 
 from collections.abc import Callable, Collection
 from functools import wraps
@@ -13,7 +13,8 @@ from featkd.cli.options import any_path
 Task = Literal["classification", "detection"]
 
 _OF_DETECTION = ("ground_truth", "tiou", "timelines", "videos")
-_OF_BOTH = ("recipe_source", "split", "as_json", "quiet")
+_OF_CLASSIFICATION = ("still", "weights", "scores")
+_OF_FILES = ("recipe_source", "split", "as_json", "quiet")
 
 
 def _read_thresholds(
@@ -32,20 +33,19 @@ def _read_thresholds(
 
 
 def detection_task(command: Callable[..., None]) -> Callable[..., None]:
-    """``--task``, and what goes with ``--task detection``, which the command itself never sees."""
+    """``--task``, and the options of detection, which the command itself never sees."""
 
     @click.option(
         "--task",
         type=click.Choice(["classification", "detection"]),
-        default="classification",
-        show_default=True,
-        help="What to measure: networks of a recipe, or a file of detections.",
+        help="'detection' scores PREDICTIONS, a file of detections.  [default: runs of RECIPE are "
+        "measured, by its own task]",
     )
     @click.option(
         "--ground-truth",
         metavar="FILE",
         type=any_path,
-        help="Detection: annotations, in ActivityNet's JSON.",
+        help="Detection: annotations of PREDICTIONS, in ActivityNet's JSON.",
     )
     @click.option(
         "--tiou",
@@ -73,42 +73,73 @@ def detection_task(command: Callable[..., None]) -> Callable[..., None]:
         context: click.Context,
         /,
         *,
-        task: Task,
+        task: Task | None,
         ground_truth: Path | None,
         tiou: tuple[float, ...],
         timelines: Path | None,
         videos: tuple[str, ...],
         **others: Any,
     ) -> None:
-        if task == "classification":
-            _refuse(context, task, _OF_DETECTION)
+        source = others["recipe_source"]
+        if task is None and Path(source).suffix == ".json":
+            task = "detection"
+        if task == "detection":
+            _refuse(context, "--task detection", [name for name in others if name not in _OF_FILES])
+            if ground_truth is None:
+                raise click.UsageError(
+                    "--task detection needs --ground-truth FILE; runs of a recipe are measured "
+                    "without --task"
+                )
+            _check_videos(timelines, videos)
+            from featkd.cli.detection_scores import score_detections
+
+            score_detections(
+                Path(source),
+                ground_truth,
+                subset=others["split"],
+                thresholds=tiou,
+                timelines=timelines,
+                videos=videos,
+                as_json=others["as_json"],
+            )
+            return
+        from featkd.recipes import DetectionRecipe, load_any_recipe
+
+        recipe = load_any_recipe(source, others["overrides"])
+        if task == "classification" or not isinstance(recipe, DetectionRecipe):
+            _refuse(context, "--task classification", _OF_DETECTION)
             command(**others)
             return
-        _refuse(context, task, [name for name in others if name not in _OF_BOTH])
-        if ground_truth is None:
-            raise click.UsageError("--task detection needs --ground-truth FILE")
-        if videos and timelines is None:
-            raise click.UsageError("--video needs --timelines FILE")
-        from featkd.cli.detection_scores import score_detections
+        _refuse(context, "a recipe for detection", ("ground_truth", *_OF_CLASSIFICATION))
+        _check_videos(timelines, videos)
+        from featkd.cli.detector_stages import measure_detectors
 
-        score_detections(
-            Path(others["recipe_source"]),
-            ground_truth,
-            subset=others["split"],
+        measure_detectors(
+            recipe,
+            others["overrides"],
+            others["runs"],
+            fused=others["others"],
+            split=others["split"],
             thresholds=tiou,
             timelines=timelines,
             videos=videos,
             as_json=others["as_json"],
+            quiet=others["quiet"],
         )
 
     return choose
 
 
-def _refuse(context: click.Context, task: Task, names: Collection[str]) -> None:
-    """Refuse parameters that were given and belong to the other task."""
+def _refuse(context: click.Context, what: str, names: Collection[str]) -> None:
+    """Refuse parameters that were given and do not belong to what is measured."""
     for parameter in context.command.params:
         name = parameter.name or ""
         given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
         if name in names and given and context.params[name]:
             hint = parameter.get_error_hint(context)
-            raise click.UsageError(f"{hint} does not go with --task {task}")
+            raise click.UsageError(f"{hint} does not go with {what}")
+
+
+def _check_videos(timelines: Path | None, videos: Collection[str]) -> None:
+    if videos and timelines is None:
+        raise click.UsageError("--video needs --timelines FILE")

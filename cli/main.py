@@ -10,6 +10,7 @@ import click
 from featkd.cli.commands.cache import cache
 from featkd.cli.commands.compare import compare
 from featkd.cli.commands.demo import demo
+from featkd.cli.commands.detect import detect
 from featkd.cli.commands.distill import distill
 from featkd.cli.commands.distillers import distillers
 from featkd.cli.commands.evaluate import evaluate
@@ -68,6 +69,6 @@ def main(*, debug: bool) -> None:
 
 for command in (
     demo, recipe, synthesize, manifest, flow, models, weights, distillers, train, plan, extract,
-    represent, cache, distill, sweep, evaluate, compare, report, experiment,
+    represent, cache, distill, sweep, evaluate, detect, compare, report, experiment,
 ):  # fmt: skip
     main.add_command(command)

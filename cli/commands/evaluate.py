@@ -77,8 +77,12 @@ def evaluate(
     into the run folder, where 'compare' and 'report' look for it; with --still, --fuse or another
     split, only prints.
 
-    With --task detection, PREDICTIONS is a JSON file of segments as ActivityNet has it, written by
-    featkd or by any other tool, and --ground-truth is needed. Prints mAP at each threshold of tIoU.
+    A recipe for detection is measured in mAP at each threshold of tIoU; predictions.json is written
+    too, in ActivityNet's form. Goes on where it was interrupted. With --fuse, the outputs of the
+    runs are averaged with equal weights.
+
+    PREDICTIONS is such a file of segments, written by featkd or by any other tool; --task detection
+    and --ground-truth score it.
     """
     if others and len(runs) != 1:
         raise click.UsageError(f"--fuse averages one RUN with others; {len(runs)} are given")

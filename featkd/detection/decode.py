@@ -95,7 +95,8 @@ def decode(
     Args:
         predictions: of the network.
         centres: where the priors stand, in frames of the window.
-        window_frames: length of a window; segments are cut at its ends.
+        window_frames: length of a window, or of a video that is shorter; segments are cut at its
+            ends.
     """
     half_lengths = predictions.coarse_distances.sum(dim=-1, keepdim=True) / 2
     distances = predictions.coarse_distances + half_lengths * predictions.offsets

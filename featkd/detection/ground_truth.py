@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pandas as pd
 from pydantic import Field
@@ -25,6 +25,7 @@ from featkd.errors import AnnotationError
 
 SEGMENT_COLUMNS = ("video_id", "label", "start_sec", "end_sec")
 DEFAULT_SUBSET = "test"
+_SEGMENT_TYPES: dict[str, Any] = {"video_id": "str", "label": "str", "start_sec": float, "end_sec": float}
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +81,16 @@ class GroundTruth:
         segments = chosen.assign(label=pd.Series(names, chosen.index, dtype="str"))
         return cls(subset, tuple(videos), segments[list(SEGMENT_COLUMNS)].reset_index(drop=True))
 
+    @classmethod
+    def unannotated(cls, duration_sec: Mapping[str, float]) -> "GroundTruth":
+        """Videos of which nobody said what happens in them.
+
+        Args:
+            duration_sec: of each.
+        """
+        nothing = pd.DataFrame(columns=list(SEGMENT_COLUMNS)).astype(_SEGMENT_TYPES)
+        return cls("", tuple(duration_sec), nothing, duration_sec)
+
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes that occur, in order of their first annotations."""
@@ -129,9 +140,7 @@ def read_ground_truth(path: Path, subset: str | None = None) -> GroundTruth:
             f"{path}: the {len(chosen)} videos of subset {subset!r} have no annotation; "
             "expected at least one"
         )
-    segments = pd.DataFrame(rows, columns=list(SEGMENT_COLUMNS)).astype(
-        {"video_id": "str", "label": "str", "start_sec": float, "end_sec": float}
-    )
+    segments = pd.DataFrame(rows, columns=list(SEGMENT_COLUMNS)).astype(_SEGMENT_TYPES)
     durations = {
         name: video.duration for name, video in chosen.items() if video.duration is not None
     }

@@ -7,7 +7,7 @@ from typing import Annotated, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from pydantic import Field
 from torch import Tensor
 
@@ -37,11 +37,12 @@ class Stream:
 
     Attributes:
         network: maps windows (1, C, T, H, W) to its predictions.
-        frames: (C, T, H, W), all sampled frames of the video, normalised.
+        frames: (C, T, H, W), all sampled frames of the video as the network takes them: normalised,
+            or pixels of 8 bits.
     """
 
-    network: Callable[[Float[Tensor, "batch channels time height width"]], PriorPredictions]
-    frames: Float[Tensor, "channels time height width"]
+    network: Callable[[Shaped[Tensor, "batch channels time height width"]], PriorPredictions]
+    frames: Shaped[Tensor, "channels time height width"]
 
 
 class Candidates(NamedTuple):
@@ -119,7 +120,7 @@ def detect_in_video(
     spec: InferenceSpec,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
-    """Find the actions of a video.
+    """Find the actions of a video; segments end where it ends.
 
     Args:
         streams: one, or several whose outputs are averaged; all must have the same number of
@@ -144,7 +145,8 @@ def detect_in_video(
             f"streams of {video_id!r} have {sorted(lengths)} frames; expected one number of frames"
         )
     window_frames = spec.windows.num_frames
-    offsets = window_offsets(lengths.pop(), window_frames, spec.windows.inference_stride)
+    num_frames = lengths.pop()
+    offsets = window_offsets(num_frames, window_frames, spec.windows.inference_stride)
     tracked = (progress or Silent()).track(
         offsets, description=f"detect in {video_id}", total=len(offsets), unit="windows"
     )
@@ -154,7 +156,7 @@ def detect_in_video(
             stream.network(cut_window(stream.frames, offset, window_frames).unsqueeze(0))
             for stream in streams
         ]
-        found = decode(fuse_streams(outputs), centres, window_frames)
+        found = decode(fuse_streams(outputs), centres, min(window_frames, num_frames))
         if found.scores.shape[-1] != len(classes):
             raise UsageError(
                 f"networks tell {found.scores.shape[-1]} classes from background; expected "

@@ -11,6 +11,7 @@ Only ``results`` is read.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -55,25 +56,39 @@ def read_predictions(path: Path) -> pd.DataFrame:
     )
 
 
-def write_predictions(path: Path, predictions: pd.DataFrame, version: str) -> None:
+def write_predictions(
+    path: Path, predictions: pd.DataFrame, version: str, videos: Sequence[str] = ()
+) -> None:
     """Write predictions as ActivityNet has them, wholly or not at all.
-
-    A video without a row is not in the file.
 
     Args:
         path: where to write; its folder must exist.
-        predictions: one row each, with the columns of `PREDICTION_COLUMNS`.
-        version: name of the dataset and its version, for readers.
+        predictions: as for `predictions_document`.
+        version: as for `predictions_document`.
+        videos: as for `predictions_document`.
 
     Raises:
         OSError: the file cannot be written.
     """
-    results: dict[str, list[dict[str, object]]] = {}
+    content = predictions_document(predictions, version, videos)
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False)
+    replace_file(path, text.encode() + b"\n")
+
+
+def predictions_document(
+    predictions: pd.DataFrame, version: str, videos: Sequence[str] = ()
+) -> dict[str, object]:
+    """Predictions as ActivityNet has them, ready for ``json.dumps``.
+
+    Args:
+        predictions: one row each, with the columns of `PREDICTION_COLUMNS`.
+        version: name of the dataset and its version, for readers.
+        videos: ids that are listed even without a prediction; others without one are not.
+    """
+    results: dict[str, list[dict[str, object]]] = {video_id: [] for video_id in videos}
     columns = (predictions[name].tolist() for name in PREDICTION_COLUMNS)
     for video_id, label, score, start_sec, end_sec in zip(*columns, strict=True):
         results.setdefault(video_id, []).append(
             {"label": label, "score": score, "segment": [start_sec, end_sec]}
         )
-    content = {"version": version, "results": results, "external_data": {}}
-    text = json.dumps(content, ensure_ascii=False, allow_nan=False)
-    replace_file(path, text.encode() + b"\n")
+    return {"version": version, "results": results, "external_data": {}}

@@ -11,6 +11,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from featkd.detection.sampling import SAMPLE_FPS, sampled_frames
 from featkd.detection.windows import (
+    MEAN_GREY,
     AnnotatedVideo,
     TrainingWindow,
     WindowSpec,
@@ -20,9 +21,6 @@ from featkd.errors import UsageError
 from featkd.manifest import Annotations
 from featkd.types import Clip, ClipSequence, Spec, View
 from featkd.video import FrameReader, uniform_draws
-
-MEAN_GREY = 128
-"""What frames show that a video does not have; of flow, standing still."""
 
 
 @dataclass(frozen=True, slots=True)

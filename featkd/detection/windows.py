@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+import torch
+from jaxtyping import Float, Int, Shaped
 from pydantic import PositiveInt
 from torch import Tensor
 from torch.nn import functional as F
@@ -17,6 +18,8 @@ from featkd.spec import Spec
 
 KEPT_SHARE = 0.5
 WHOLE = 1.0
+MEAN_GREY = 128
+"""What frames show that a video does not have; of flow, standing still."""
 
 
 class WindowSpec(Spec):
@@ -154,12 +157,14 @@ def _cut(video: AnnotatedVideo, spec: WindowSpec) -> Iterator[_Window]:
 
 
 def cut_window(
-    frames: Float[Tensor, "channels time height width"], offset: int, window_frames: int
-) -> Float[Tensor, "channels window height width"]:
-    """Cut a window out of normalised frames; what a short video lacks is 0, mean grey, at its end.
+    frames: Shaped[Tensor, "channels time height width"], offset: int, window_frames: int
+) -> Shaped[Tensor, "channels window height width"]:
+    """Cut a window out of frames; what a short video lacks is grey, at its end.
+
+    Grey is 0 in normalised frames and `MEAN_GREY` in pixels.
 
     Args:
-        frames: all sampled frames of the video, normalised.
+        frames: all sampled frames of the video, normalised, or pixels of 8 bits.
         offset: first frame of the window.
         window_frames: its length.
 
@@ -171,4 +176,5 @@ def cut_window(
         raise UsageError(f"a window begins at frame {offset}; expected 0 to {num_frames - 1}")
     window = frames[:, offset : offset + window_frames]
     missing = window_frames - window.shape[1]
-    return F.pad(window, (0, 0, 0, 0, 0, missing)) if missing else window
+    grey = MEAN_GREY if frames.dtype == torch.uint8 else 0
+    return F.pad(window, (0, 0, 0, 0, 0, missing), value=grey) if missing else window

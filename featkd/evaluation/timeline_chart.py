@@ -73,7 +73,7 @@ def timeline_chart(
     video_id: str,
     annotations: pd.DataFrame,
     predictions: pd.DataFrame,
-    tiou_threshold: float,
+    tiou_threshold: float | None,
     duration_sec: float | None = None,
     attention: Sequence[tuple[float, float]] = (),
 ) -> TimelineChart:
@@ -83,7 +83,7 @@ def timeline_chart(
         video_id: its name.
         annotations: of this video, with the columns ``label``, ``start_sec`` and ``end_sec``.
         predictions: of this video, with ``score`` too.
-        tiou_threshold: which overlap makes a prediction a hit.
+        tiou_threshold: which overlap makes a prediction a hit; None where nothing is annotated.
         duration_sec: of the video, if known.
         attention: moments in seconds and the attention paid at each, from 0 to 1, if any.
     """
@@ -111,7 +111,7 @@ def timeline_chart(
         top += STRIP_HEIGHT + STRIP_GAP
     return TimelineChart(
         video_id,
-        _note(len(annotations), len(predictions), hidden),
+        _note(None if tiou_threshold is None else len(annotations), len(predictions), hidden),
         CHART_WIDTH,
         top - STRIP_GAP + 46.0,
         time_axis,
@@ -132,11 +132,15 @@ def _annotated(truth: pd.DataFrame, time_axis: Axis) -> tuple[AnnotatedSpan, ...
 
 
 def _predicted(
-    ranked: pd.DataFrame, truth: pd.DataFrame, threshold: float, time_axis: Axis, score_axis: Axis
+    ranked: pd.DataFrame,
+    truth: pd.DataFrame,
+    threshold: float | None,
+    time_axis: Axis,
+    score_axis: Axis,
 ) -> tuple[PredictedLine, ...]:
     """Lines of one class, best score first; hits as the evaluation counts them."""
     ious = temporal_iou(spans_sec(ranked), spans_sec(truth))
-    matches = match_predictions(ious, [threshold])[:, 0]
+    matches = match_predictions(ious, [1.0 if threshold is None else threshold])[:, 0]
     lines = []
     for row, (match, (start, end)) in enumerate(
         zip(matches.tolist(), spans_sec(ranked).tolist(), strict=True)
@@ -145,7 +149,8 @@ def _predicted(
         title = f"{ranked['label'].iloc[row]}, score {significant(score)}, "
         title += f"{start:.1f} to {end:.1f} s"
         is_hit = match != UNMATCHED
-        title += f", tIoU {ious[row, match]:.2f}" if is_hit else ", no segment found"
+        if threshold is not None:
+            title += f", tIoU {ious[row, match]:.2f}" if is_hit else ", no segment found"
         lines.append(
             PredictedLine(
                 time_axis.place(start), time_axis.place(end), score_axis.place(score), is_hit, title
@@ -154,9 +159,10 @@ def _predicted(
     return tuple(lines)
 
 
-def _note(num_annotated: int, num_predicted: int, num_hidden: int) -> str:
+def _note(num_annotated: int | None, num_predicted: int, num_hidden: int) -> str:
+    annotated = "" if num_annotated is None else f"{_count(num_annotated, 'segment')}, "
     hidden = f", {num_hidden} of them not drawn" if num_hidden else ""
-    return f"{_count(num_annotated, 'segment')}, {_count(num_predicted, 'prediction')}{hidden}"
+    return f"{annotated}{_count(num_predicted, 'prediction')}{hidden}"
 
 
 def _count(number: int, noun: str) -> str:

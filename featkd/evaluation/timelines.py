@@ -15,6 +15,7 @@ from featkd.evaluation.timeline_chart import MAX_PREDICTIONS, timeline_chart
 
 HITS = Series("prediction that finds a segment", "method-2")
 MISSES = Series("prediction that finds none", "method-1 dash-1")
+PREDICTED = Series("predicted segment", "method-2")
 
 
 def write_timelines(
@@ -22,7 +23,7 @@ def write_timelines(
     truth: GroundTruth,
     predictions: pd.DataFrame,
     videos: Sequence[str],
-    tiou_threshold: float,
+    tiou_threshold: float | None,
     attention: Mapping[str, Sequence[tuple[float, float]]] | None = None,
 ) -> None:
     """Draw what happens in videos and what was predicted, in one HTML file.
@@ -31,10 +32,10 @@ def write_timelines(
 
     Args:
         path: where to write; its folder is made if need be.
-        truth: the annotations.
+        truth: the annotations; `GroundTruth.unannotated` where there are none.
         predictions: one row each, with the columns of `PREDICTION_COLUMNS`.
         videos: ids of the videos to draw.
-        tiou_threshold: which overlap makes a prediction a hit.
+        tiou_threshold: which overlap makes a prediction a hit; None where nothing is annotated.
         attention: video to moments in seconds and the attention paid at each, from 0 to 1.
 
     Raises:
@@ -49,7 +50,7 @@ def render_timelines(
     truth: GroundTruth,
     predictions: pd.DataFrame,
     videos: Sequence[str],
-    tiou_threshold: float,
+    tiou_threshold: float | None,
     attention: Mapping[str, Sequence[tuple[float, float]]] | None = None,
 ) -> str:
     """Return the page; arguments as for `write_timelines`."""
@@ -79,7 +80,8 @@ def render_timelines(
             charts=charts,
             tiou_threshold=tiou_threshold,
             max_predictions=MAX_PREDICTIONS,
+            has_attention=any(chart.attention for chart in charts),
             hits=HITS,
-            misses=MISSES,
+            misses=PREDICTED if tiou_threshold is None else MISSES,
         )
     )

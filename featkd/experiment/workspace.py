@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from featkd.cache import Fingerprint
 from featkd.durable import replace_file
 from featkd.errors import FeatkdError, UsageError
 from featkd.flow import FlowReader, open_flow
@@ -40,6 +41,10 @@ class BaseWorkspace(ABC):
     @abstractmethod
     def train_clips(self) -> ClipSequence:
         """Clips of the split that is extracted and trained on: what the cache has rows of."""
+
+    def source_fingerprint(self) -> Fingerprint:
+        """What decides which rows a cache has, beside manifest and views."""
+        return {}
 
     @property
     def teacher_folder(self) -> Path:
@@ -100,16 +105,7 @@ class BaseWorkspace(ABC):
         Raises:
             UsageError: the recipe names a device that this machine lacks.
         """
-        name = self.recipe.device
-        if name == "auto":
-            name = "cuda" if torch.cuda.is_available() else "cpu"
-        try:
-            return torch.empty(0, device=name).device
-        except (RuntimeError, AssertionError) as error:
-            raise UsageError(
-                f"device is {name!r}, which this machine does not have; expected auto, cpu or a "
-                "CUDA device"
-            ) from error
+        return find_device(self.recipe.device)
 
     def _rendered(
         self, clips: ClipSequence, spec: Views, sizes: tuple[int, ...], modality: Modality
@@ -165,6 +161,23 @@ class Workspace(BaseWorkspace):
         if key not in self._views:
             self._views[key] = self._rendered(self.manifest.clips(split), spec, sizes, modality)
         return self._views[key]
+
+
+def find_device(name: str) -> torch.device:
+    """The device of a name: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises:
+        UsageError: this machine lacks it.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(
+            f"device is {name!r}, which this machine does not have; expected auto, cpu or a "
+            "CUDA device"
+        ) from error
 
 
 def row_table(

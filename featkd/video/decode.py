@@ -70,11 +70,14 @@ def read_frames(
         return _gather(clip, frame_indices, zip(wanted, straight, strict=True))
 
 
-def stream_frames(clip: Clip) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
-    """Decode every frame of a clip in order, holding one at a time.
+def stream_frames(
+    clip: Clip, frame_indices: Sequence[int] | None = None
+) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
+    """Decode frames of a clip in order, holding one at a time.
 
     Args:
         clip: the stretch of video.
+        frame_indices: frames to yield, each after the one before it; default: every frame.
 
     Yields:
         The pixels that `read_frames` gives.
@@ -84,9 +87,9 @@ def stream_frames(clip: Clip) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
         VideoDecodeError: a frame does not decode, or the frames differ in size.
     """
     with open_video(clip.path) as (container, stream):
-        every = range(clip.num_frames)
-        straight = _straight_frames(container, stream, clip, every)
-        for _, rgb in _converted(clip, zip(every, straight, strict=True)):
+        wanted = range(clip.num_frames) if frame_indices is None else frame_indices
+        straight = _straight_frames(container, stream, clip, wanted)
+        for _, rgb in _converted(clip, zip(wanted, straight, strict=True)):
             yield rgb
 
 

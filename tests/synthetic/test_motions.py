@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 
 from featkd.errors import UsageError
-from featkd.synthetic.motions import MIN_FRAMES, MOTIONS, Trajectory, sample_trajectory
+from featkd.synthetic.motions import (
+    MIN_FRAMES,
+    MOTIONS,
+    Action,
+    Trajectory,
+    compose_trajectory,
+    sample_trajectory,
+)
 from featkd.synthetic.seeding import named_generator
 
 QUANTITIES = ("x", "y", "angle", "diameter", "opacity")
@@ -125,3 +132,75 @@ def test_sample_trajectory__rejects_what_it_cannot_draw():
         draw("fly", 0)
     with pytest.raises(UsageError, match="15"):
         draw("orbit", 0, num_frames=15)
+
+
+ACTIONS = (Action("translate_left", 5, 30), Action("zoom_in", 20, 40), Action("bounce", 44, 60))
+"""Two that overlap, and one after a gap."""
+
+
+def composed(index: int = 0, speed: float = 1.0) -> Trajectory:
+    return compose_trajectory(ACTIONS, 64, named_generator("composed", index), speed=speed)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "stretch"), [("x", (5, 30)), ("diameter", (20, 40)), ("y", (44, 60))]
+)
+def test_compose_trajectory__each_action_changes_exactly_its_frames(quantity, stretch):
+    for index in range(40):
+        changed = np.diff(getattr(composed(index), quantity)) != 0
+        assert (np.flatnonzero(changed) + 1).tolist() == list(range(*stretch))
+
+
+def test_compose_trajectory__stays_still_elsewhere():
+    trajectory = composed()
+    assert np.ptp(trajectory.angle) == np.ptp(trajectory.opacity) == 0
+
+
+def test_compose_trajectory__goes_on_where_it_stopped():
+    # A rotation with a pause is the rotation without, cut open.
+    whole = [Action("rotate_clockwise", 1, 41)]
+    halves = [Action("rotate_clockwise", 1, 21), Action("rotate_clockwise", 31, 51)]
+    unbroken = compose_trajectory(whole, 41, named_generator("turn")).angle
+    paused = compose_trajectory(halves, 51, named_generator("turn")).angle
+    np.testing.assert_allclose(paused[:21], unbroken[:21])
+    np.testing.assert_allclose(paused[20:31], unbroken[20])
+    np.testing.assert_allclose(paused[30:], unbroken[20:])
+
+
+def test_compose_trajectory__nothing_jumps():
+    # Of the motions whose loops close, so that not even a new round is a jump.
+    actions = [Action("rotate_clockwise", 5, 30), Action("orbit", 20, 40), Action("shake", 50, 70)]
+    for index in range(40):
+        trajectory = compose_trajectory(actions, 80, named_generator("closed", index))
+        turned = np.abs(np.diff(np.unwrap(trajectory.angle)))
+        moved = np.hypot(np.diff(trajectory.x), np.diff(trajectory.y))
+        assert turned.max() <= 2 * np.pi / 18
+        assert moved[:45].max() <= 0.14 * 2 * np.pi / 11
+        assert moved[45:].max() <= 0.1 * 2 * np.pi / 3.5
+
+
+def test_compose_trajectory__speed_scales_time():
+    slow = compose_trajectory([Action("orbit", 1, 61)], 61, named_generator("orbit"), speed=1 / 3)
+    fast = compose_trajectory([Action("orbit", 1, 21)], 21, named_generator("orbit"))
+    np.testing.assert_allclose(slow.x[::3], fast.x)
+
+
+def test_compose_trajectory__one_frame_does_not_tell_an_action_from_a_gap():
+    poses = np.array([[getattr(composed(i), q)[[35, 42]] for q in QUANTITIES] for i in range(800)])
+    for acting, still in zip(poses[:400, :, 0].T, poses[400:, :, 1].T, strict=True):
+        assert largest_gap(acting, still) < 2.2 / np.sqrt(400)
+
+
+@pytest.mark.parametrize(
+    ("actions", "message"),
+    [
+        ([Action("fly", 1, 20)], "'fly'"),
+        ([Action("orbit", 0, 20)], "from frame 0 to 20"),
+        ([Action("orbit", 5, 65)], "expected frames from 1 to 64"),
+        ([Action("orbit", 5, 5)], "the end behind the start"),
+        ([Action("zoom_in", 1, 20), Action("zoom_out", 19, 30)], "its clock, zoom, at that time"),
+    ],
+)
+def test_compose_trajectory__rejects(actions, message):
+    with pytest.raises(UsageError, match=message):
+        compose_trajectory(actions, 64, named_generator("composed"))

@@ -1,7 +1,9 @@
 """Where the outputs of a recipe for detection lie, and the pieces that several stages share."""
 
+from dataclasses import replace
 from functools import cached_property
 
+from featkd.cache import Fingerprint
 from featkd.detection.ground_truth import GroundTruth
 from featkd.detection.window_views import Windows, padded
 from featkd.experiment.workspace import BaseWorkspace
@@ -41,12 +43,23 @@ class DetectionWorkspace(BaseWorkspace):
         videos = self.manifest.clips(self.recipe.data.train_split)
         return Windows(videos, self.annotations, self.recipe.views.train)
 
+    def source_fingerprint(self) -> Fingerprint:
+        """The annotations that windows are cut around."""
+        videos = self.manifest.clips(self.recipe.data.train_split).video_ids()
+        return {"annotations.digest": self.annotations.of_videos(videos).digest}
+
     def ground_truth(self, split: str) -> GroundTruth:
-        """Annotated segments of a split."""
+        """Annotated segments of a split.
+
+        Raises:
+            ManifestError: there is no annotation table beside the manifest, or it is wrong.
+        """
         clips = self.manifest.clips(split)
-        return GroundTruth.of_labels(
+        truth = GroundTruth.of_labels(
             split, clips.video_ids(), self.annotations.table, self.manifest.header.classes
         )
+        lengths = {clip.video_id: clip.num_frames / clip.fps for clip in clips if clip.num_frames}
+        return replace(truth, duration_sec=lengths)
 
     def frame_reader(self, modality: Modality) -> FrameReader:
         """Where the frames that a network sees come from, those beyond a video's end included.
