@@ -326,7 +326,9 @@ def test_evaluate__of_another_split_only_prints(
     lines = result.stdout.splitlines()
     assert lines[0] == str(own_run)
     assert lines[1].startswith("subset train: 1 videos")
-    assert lines[3].split() == ["class", "0.5", "average"]
+    assert [line.split() for line in lines if line.startswith("class")] == [
+        ["class", "0.5", "average"]
+    ]
     assert sorted(path.name for path in own_run.iterdir()) == ["model.safetensors", "recipe.yaml"]
 
 
@@ -428,3 +430,28 @@ def test_evaluate__detectors_that_do_not_fit(
     assert "knows 2 classes that are not those of" in strange.stderr
     assert "sample_fps of the detectors' cards are 10.0 and 5.0" in apart.stderr
     assert not list(made.run.glob("*.json*"))
+
+
+def test_compare__detectors(featkd: Featkd, made: Detector, own_run: Path, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    for name in ("none", "kd"):
+        folder = work / "students" / f"{name}-seed0"
+        shutil.copytree(own_run, folder)
+        summary = {"kind": "student", "name": name, "seed": 0, "model": "i3d", "num_epochs": 1}
+        (folder / "summary.json").write_text(json.dumps({**summary, "seconds": 60.0}))
+    unmeasured = featkd("compare", work)
+    assert unmeasured.stdout.startswith("Nothing is evaluated yet")
+
+    workdir = ("--set", f"workdir={work}")
+    assert featkd("evaluate", made.recipe, *workdir, "--quiet").exit_code == 0
+
+    lines = featkd("compare", work).stdout.splitlines()
+    assert lines[0].startswith("split test: 3 videos, ")
+    assert lines[1].split()[:8] == ["method", "model", "seeds", "0.1", "0.2", "0.3", "0.4", "0.5"]
+    none, kd = (line.split() for line in lines[3:5])
+    assert (none[0], kd[0], kd[9]) == ("none", "kd", "+0.0")
+    assert none[3:9] == kd[3:9]
+    comparison = json.loads(featkd("compare", work, "--json").stdout)
+    record = json.loads((work / "students" / "kd-seed0" / "evaluation.json").read_text())
+    assert comparison["task"] == "detection"
+    assert comparison["groups"][1]["average"] == record["average"]
