@@ -15,11 +15,18 @@ from featkd.evaluation.compare import (
     difference_by_seed,
     paired_difference,
 )
+from featkd.evaluation.compare_detectors import (
+    DetectorComparison,
+    DetectorGroup,
+    DetectorResult,
+    compare_detectors,
+)
 from featkd.evaluation.cost import Cost, measure_cost, measure_latency
 from featkd.evaluation.manifest_page import render_manifest_page, write_manifest_page
 from featkd.evaluation.paired_test import sign_flip_p_value
 from featkd.evaluation.report import render_report, write_report
 from featkd.evaluation.runs import (
+    DetectionEvaluation,
     Run,
     RunEvaluation,
     RunSummary,
@@ -34,6 +41,10 @@ __all__ = [
     "Accuracy",
     "Comparison",
     "Cost",
+    "DetectionEvaluation",
+    "DetectorComparison",
+    "DetectorGroup",
+    "DetectorResult",
     "Difference",
     "Group",
     "Run",
@@ -46,6 +57,7 @@ __all__ = [
     "average_by_video",
     "average_views",
     "compare",
+    "compare_detectors",
     "difference_by_seed",
     "find_runs",
     "fuse_scores",
