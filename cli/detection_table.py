@@ -63,7 +63,7 @@ def _student(row: DetectionTableRow) -> dict[str, str]:
 
 
 def _by_threshold(figures: DetectionFigures) -> dict[str, str]:
-    return {limit: percent(value) for limit, value in figures.mean_average_precision.items()}
+    return {limit: percent(value) for limit, value in figures.by_threshold.items()}
 
 
 def _published(figures: DetectionFigures | None) -> dict[str, str]:

@@ -3,17 +3,13 @@
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
-
-from pydantic import BaseModel, ValidationError
 
 from featkd.errors import UsageError
-from featkd.evaluation import Difference, difference_by_seed
-from featkd.evaluation.runs import EVALUATION, SUMMARY, RunSummary
+from featkd.evaluation import DetectorResult, Difference, Run, difference_by_seed, read_run
+from featkd.evaluation.runs import DetectionEvaluation
 from featkd.experiment.detection.workspace import DetectionWorkspace
 from featkd.experiment.student_pool import Student, train_students
 from featkd.experiment.weight_search import FoundWeight, search_weights
-from featkd.experiment.workspace import read_json
 from featkd.recipes import DetectionRecipe
 from featkd.recipes.base_table import with_setting
 from featkd.recipes.detection_table import (
@@ -29,29 +25,12 @@ class DetectionFigures:
     """How well segments were found. Fractions of 1.
 
     Attributes:
-        mean_average_precision: mAP by tIoU threshold.
+        by_threshold: mAP by threshold of tIoU.
         average: over the thresholds.
     """
 
-    mean_average_precision: dict[str, float]
+    by_threshold: dict[str, float]
     average: float
-
-
-@dataclass(frozen=True, slots=True)
-class DetectionSeedResult:
-    """One trained and measured student.
-
-    Attributes:
-        seed: of the student.
-        folder: of the run.
-        figures: on the test split.
-        seconds: of training.
-    """
-
-    seed: int
-    folder: str
-    figures: DetectionFigures
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +54,7 @@ class DetectionTableRow:
     name: str
     label: str
     model: str
-    results: tuple[DetectionSeedResult, ...]
+    results: tuple[DetectorResult, ...]
     mean: DetectionFigures
     deviation: float | None
     difference: Difference | None
@@ -118,7 +97,7 @@ class DetectionTable:
     @property
     def thresholds(self) -> tuple[str, ...]:
         """Of tIoU."""
-        return tuple(self.teacher.mean_average_precision)
+        return tuple(self.teacher.by_threshold)
 
     def to_json(self) -> dict[str, object]:
         """As a dictionary of numbers, texts and lists."""
@@ -174,22 +153,25 @@ def make_detection_table(
         progress=shown,
     )
     workspace = DetectionWorkspace(recipe)
-    results = {
-        name: tuple(_result(workspace.student_folder(name, seed)) for seed in seeds)
-        for name in rows
+    runs = {
+        name: [read_run(workspace.student_folder(name, seed)) for seed in seeds] for name in rows
     }
-    measured = _read_evaluation(workspace.teacher_folder)
+    results = {name: tuple(map(_result, members)) for name, members in runs.items()}
+    teacher = _evaluation(read_run(workspace.teacher_folder))
     return DetectionTable(
         name=table.name,
         title=table.title,
         recipe=recipe.name,
-        split=measured.split,
-        num_videos=measured.num_videos,
-        num_segments=measured.num_segments,
-        num_classes=len(workspace.manifest.header.classes),
-        teacher=measured.figures,
+        split=teacher.split,
+        num_videos=teacher.num_videos,
+        num_segments=teacher.num_segments,
+        num_classes=len(teacher.classes),
+        teacher=DetectionFigures(teacher.mean_average_precision, teacher.average),
         published_teacher=_fractions(table.published_teacher),
-        rows=tuple(_row(name, row, results, searches.get(name)) for name, row in rows.items()),
+        rows=tuple(
+            _row(name, row, runs[name][0], results, searches.get(name))
+            for name, row in rows.items()
+        ),
         searches=searches,
     )
 
@@ -197,67 +179,55 @@ def make_detection_table(
 def _row(
     name: str,
     row: DetectionRowSpec,
-    results: Mapping[str, tuple[DetectionSeedResult, ...]],
+    first: Run,
+    results: Mapping[str, tuple[DetectorResult, ...]],
     found: FoundWeight | None,
 ) -> DetectionTableRow:
     own = results[name]
-    averages = {result.seed: result.figures.average for result in own}
+    averages = {result.seed: result.average for result in own}
     baseline = results[row.baseline] if row.baseline else ()
-    summary = RunSummary.model_validate(read_json(Path(own[0].folder) / SUMMARY))
-    thresholds = own[0].figures.mean_average_precision
+    columns = zip(*(result.by_threshold for result in own), strict=True)
     return DetectionTableRow(
         name=name,
         label=row.label,
-        model=summary.model,
+        model=first.summary.model if first.summary else "",
         results=own,
         mean=DetectionFigures(
-            {
-                threshold: statistics.fmean(
-                    result.figures.mean_average_precision[threshold] for result in own
+            dict(
+                zip(
+                    _evaluation(first).mean_average_precision,
+                    map(statistics.fmean, columns),
+                    strict=True,
                 )
-                for threshold in thresholds
-            },
+            ),
             statistics.fmean(averages.values()),
         ),
         deviation=statistics.stdev(averages.values()) if len(averages) > 1 else None,
-        difference=difference_by_seed(
-            averages, {result.seed: result.figures.average for result in baseline}
-        ),
-        parameters=summary.parameters,
-        gmac=summary.gmac,
+        difference=difference_by_seed(averages, {each.seed: each.average for each in baseline}),
+        parameters=first.summary.parameters if first.summary else None,
+        gmac=first.summary.gmac if first.summary else None,
         weight=(found.key, found.chosen) if found else None,
         published=_fractions(row.published),
     )
 
 
-class _Evaluation(BaseModel):
-    split: str
-    num_videos: int
-    num_segments: int
-    mean_average_precision: dict[str, float]
-    average: float
-
-    @property
-    def figures(self) -> DetectionFigures:
-        return DetectionFigures(self.mean_average_precision, self.average)
+def _evaluation(run: Run) -> DetectionEvaluation:
+    if run.detection is None:
+        raise UsageError(f"{run.folder} is not evaluated; run: featkd evaluate")
+    return run.detection
 
 
-def _read_evaluation(folder: Path) -> _Evaluation:
-    content = read_json(folder / EVALUATION)
-    if not content:
-        raise UsageError(f"{folder} is not evaluated; run: featkd evaluate")
-    try:
-        return _Evaluation.model_validate(content)
-    except ValidationError as error:
-        raise UsageError(
-            f"{folder / EVALUATION} is no evaluation of a detector: {error}"
-        ) from error
-
-
-def _result(folder: Path) -> DetectionSeedResult:
-    summary = RunSummary.model_validate(read_json(folder / SUMMARY))
-    figures = _read_evaluation(folder).figures
-    return DetectionSeedResult(summary.seed, str(folder), figures, summary.seconds)
+def _result(run: Run) -> DetectorResult:
+    if run.summary is None:
+        raise UsageError(f"{run.folder} is not finished; run the table again")
+    measured = _evaluation(run)
+    return DetectorResult(
+        seed=run.summary.seed,
+        folder=str(run.folder),
+        by_threshold=tuple(measured.mean_average_precision.values()),
+        average=measured.average,
+        seconds=run.summary.seconds,
+    )
 
 
 def _fractions(published: PublishedDetection | None) -> DetectionFigures | None:

@@ -78,15 +78,14 @@ def test_make_table__figures_are_those_of_the_runs(
         measured = [evaluation(result.folder) for result in row.results]
         averages = [found["average"] for found in measured]
         assert row.mean.average == pytest.approx(sum(averages) / 2)
-        for limit, value in row.mean.mean_average_precision.items():
+        for limit, value in row.mean.by_threshold.items():
             each = [found["mean_average_precision"][limit] for found in measured]
             assert value == pytest.approx(sum(each) / 2)
     none, kd = table.rows
     assert none.difference is None
     assert kd.difference is not None
     paired = [
-        own.figures.average - alone.figures.average
-        for own, alone in zip(kd.results, none.results, strict=True)
+        own.average - alone.average for own, alone in zip(kd.results, none.results, strict=True)
     ]
     assert kd.difference.mean == pytest.approx(sum(paired) / 2)
     assert kd.difference.p_value == sign_flip_p_value(paired)
@@ -122,7 +121,7 @@ def test_make_table__again_trains_nothing(recipe: DetectionRecipe, table: Detect
 def test_make_table__survives_json(table: DetectionTable) -> None:
     content = json.loads(json.dumps(table.to_json()))
     published = content["rows"][1]["published"]
-    assert published["mean_average_precision"] == {"0.5": pytest.approx(0.246)}
+    assert published["by_threshold"] == {"0.5": pytest.approx(0.246)}
     assert published["average"] == pytest.approx(0.331)
     assert content["teacher"]["average"] == table.teacher.average
 
