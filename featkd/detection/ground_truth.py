@@ -25,7 +25,12 @@ from featkd.errors import AnnotationError
 
 SEGMENT_COLUMNS = ("video_id", "label", "start_sec", "end_sec")
 DEFAULT_SUBSET = "test"
-_SEGMENT_TYPES: dict[str, Any] = {"video_id": "str", "label": "str", "start_sec": float, "end_sec": float}
+_SEGMENT_TYPES: dict[str, Any] = {
+    "video_id": "str",
+    "label": "str",
+    "start_sec": float,
+    "end_sec": float,
+}
 
 
 @dataclass(frozen=True, eq=False)
