@@ -4,7 +4,7 @@ import click
 
 from featkd.cli.figures import UNKNOWN, duration, gmac, millions, percent, points
 from featkd.cli.tables import print_table
-from featkd.evaluation import Comparison, Group
+from featkd.evaluation import Comparison, DetectorComparison, DetectorGroup, Group
 
 _WORDS = ("method", "model")
 _SPREAD = ("range", "took off")
@@ -44,6 +44,39 @@ def print_comparison(comparison: Comparison) -> None:
     for group in comparison.groups:
         for folder in group.unfinished:
             click.echo(f"not finished or not evaluated: {folder}")
+
+
+def print_detector_comparison(comparison: DetectorComparison) -> None:
+    """A row for each method and model of detectors, below a line that says what was measured."""
+    click.echo(
+        f"split {comparison.split}: {comparison.num_videos} videos, {comparison.num_segments} "
+        "segments; mAP in % by threshold of tIoU"
+    )
+    limits = list(comparison.thresholds)
+    last = ["average", "vs none", "GMAC", "params M", "training"]
+    print_table(
+        ["method", "model", "seeds", *limits, *last],
+        [_detector_row(group, len(limits)) for group in comparison.groups],
+        numeric=["seeds", *limits, *last],
+    )
+    for group in comparison.groups:
+        for folder in group.unfinished:
+            click.echo(f"not finished or not evaluated: {folder}")
+
+
+def _detector_row(group: DetectorGroup, num_thresholds: int) -> list[str]:
+    deviation = "" if group.deviation is None else f" ± {percent(group.deviation)}"
+    return [
+        group.name,
+        group.model or UNKNOWN,
+        str(len(group.results)),
+        *(map(percent, group.by_threshold) if group.results else [UNKNOWN] * num_thresholds),
+        f"{percent(group.average)}{deviation}",
+        points(group.difference.mean) if group.difference else UNKNOWN,
+        gmac(group.gmac),
+        millions(group.parameters),
+        UNKNOWN if group.seconds is None else duration(group.seconds),
+    ]
 
 
 def _row(group: Group) -> dict[str, str]:

@@ -62,9 +62,9 @@ def detect(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Find the actions in videos with a trained detector.
+    """Find the actions in videos.
 
-    RUN is a run folder, whose recipe.yaml says how videos are cut, or its model.safetensors. Prints
+    RUN is the run folder of a trained detector, whose recipe.yaml says how videos are cut, or its model.safetensors. Prints
     class, start, end and score of every segment, best first. A video is known by its file's name
     without suffix. Writes nothing but what --output and --timelines name.
     """

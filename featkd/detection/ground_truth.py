@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import pandas as pd
 from pydantic import Field
@@ -25,12 +25,6 @@ from featkd.errors import AnnotationError
 
 SEGMENT_COLUMNS = ("video_id", "label", "start_sec", "end_sec")
 DEFAULT_SUBSET = "test"
-_SEGMENT_TYPES: dict[str, Any] = {
-    "video_id": "str",
-    "label": "str",
-    "start_sec": float,
-    "end_sec": float,
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,8 +87,7 @@ class GroundTruth:
         Args:
             duration_sec: of each.
         """
-        nothing = pd.DataFrame(columns=list(SEGMENT_COLUMNS)).astype(_SEGMENT_TYPES)
-        return cls("", tuple(duration_sec), nothing, duration_sec)
+        return cls("", tuple(duration_sec), _table_of([]), duration_sec)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -145,11 +138,17 @@ def read_ground_truth(path: Path, subset: str | None = None) -> GroundTruth:
             f"{path}: the {len(chosen)} videos of subset {subset!r} have no annotation; "
             "expected at least one"
         )
-    segments = pd.DataFrame(rows, columns=list(SEGMENT_COLUMNS)).astype(_SEGMENT_TYPES)
+    segments = _table_of(rows)
     durations = {
         name: video.duration for name, video in chosen.items() if video.duration is not None
     }
     return GroundTruth(subset, tuple(chosen), segments, durations)
+
+
+def _table_of(rows: Sequence[tuple[str, str, float, float]]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=list(SEGMENT_COLUMNS)).astype(
+        {"video_id": "str", "label": "str", "start_sec": float, "end_sec": float}
+    )
 
 
 def _choose_subset(path: Path, num_videos: Mapping[str, int], subset: str | None) -> str:

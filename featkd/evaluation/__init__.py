@@ -14,11 +14,18 @@ from featkd.evaluation.compare import (
     compare,
     paired_difference,
 )
+from featkd.evaluation.compare_detectors import (
+    DetectorComparison,
+    DetectorGroup,
+    DetectorResult,
+    compare_detectors,
+)
 from featkd.evaluation.cost import Cost, measure_cost, measure_latency
 from featkd.evaluation.manifest_page import render_manifest_page, write_manifest_page
 from featkd.evaluation.paired_test import sign_flip_p_value
 from featkd.evaluation.report import render_report, write_report
 from featkd.evaluation.runs import (
+    DetectionEvaluation,
     Run,
     RunEvaluation,
     RunSummary,
@@ -33,6 +40,10 @@ __all__ = [
     "Accuracy",
     "Comparison",
     "Cost",
+    "DetectionEvaluation",
+    "DetectorComparison",
+    "DetectorGroup",
+    "DetectorResult",
     "Difference",
     "Group",
     "Run",
@@ -45,6 +56,7 @@ __all__ = [
     "average_by_video",
     "average_views",
     "compare",
+    "compare_detectors",
     "find_runs",
     "fuse_scores",
     "measure_accuracy",

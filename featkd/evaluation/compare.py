@@ -1,9 +1,10 @@
 """Methods side by side, over seeds."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
+from typing import NamedTuple
 
 from featkd.errors import UsageError
 from featkd.evaluation.paired_test import sign_flip_p_value
@@ -115,14 +116,54 @@ def compare(runs: Sequence[Run]) -> Comparison:
     Representation runs classify nothing and are left out. The order of ``runs`` does not matter.
 
     Raises:
-        UsageError: two runs have the same method, model and seed, or were evaluated on different
-            splits, numbers of videos or classes.
+        UsageError: two runs have the same method, model and seed, were evaluated on different
+            splits, numbers of videos or classes, or one is a detector.
     """
     contestants = [run for run in runs if run.kind != "representation"]
+    detector = next((run for run in contestants if run.detection), None)
+    if detector is not None:
+        raise UsageError(
+            f"{detector.folder} is a detector and has no top-1; expected classifiers alone"
+        )
     reference = _common_evaluation(contestants)
     num_classes = None if reference is None else len(reference.classes)
+    groups: list[Group] = []
+    baselines: dict[str, Group] = {}
+    for family in families(contestants):
+        reference_model = family.baseline_model
+        baseline = None if reference_model is None else baselines.get(reference_model)
+        group = _summarise(family.runs, family.model, num_classes, baseline)
+        if family.is_baseline:
+            baselines[family.model] = group
+        groups.append(group)
+    return Comparison(
+        split=None if reference is None else reference.split,
+        num_videos=None if reference is None else reference.num_videos,
+        num_classes=num_classes,
+        groups=tuple(groups),
+    )
+
+
+class Family(NamedTuple):
+    """All runs of one method with one model.
+
+    Attributes:
+        runs: at least one.
+        model: name of the architecture; empty while no run has a summary.
+        is_baseline: whether these are students without a teacher.
+        baseline_model: model of the baseline they are set against; None for teacher and baseline.
+    """
+
+    runs: list[Run]
+    model: str
+    is_baseline: bool
+    baseline_model: str | None
+
+
+def families(runs: Sequence[Run]) -> list[Family]:
+    """Group runs by method and model: teacher, baseline, then the other methods by name."""
     models: dict[tuple[RunKind, str], set[str]] = {}
-    for run in contestants:
+    for run in runs:
         if run.summary:
             models.setdefault((run.kind, run.name), set()).add(run.summary.model)
 
@@ -136,22 +177,15 @@ def compare(runs: Sequence[Run]) -> Comparison:
     def key(run: Run) -> tuple[bool, bool, str, str]:
         return run.kind != "teacher", run.name != BASELINE, run.name, model_of(run)
 
-    groups: list[Group] = []
-    baselines: dict[str, Group] = {}
-    for (is_student, is_method, _, model), members in groupby(
-        sorted(contestants, key=key), key=key
-    ):
-        baseline = baselines.get(model) if is_student and is_method else None
-        group = _summarise(list(members), model, num_classes, baseline)
-        if is_student and not is_method:
-            baselines[model] = group
-        groups.append(group)
-    return Comparison(
-        split=None if reference is None else reference.split,
-        num_videos=None if reference is None else reference.num_videos,
-        num_classes=num_classes,
-        groups=tuple(groups),
-    )
+    return [
+        Family(
+            list(members),
+            model,
+            is_baseline=is_student and not is_method,
+            baseline_model=model if is_student and is_method else None,
+        )
+        for (is_student, is_method, _, model), members in groupby(sorted(runs, key=key), key=key)
+    ]
 
 
 def _common_evaluation(runs: Sequence[Run]) -> RunEvaluation | None:
@@ -199,13 +233,13 @@ def _summarise(
         name=runs[0].name,
         model=model,
         results=results,
-        mean=_mean(top1),
-        deviation=_deviation(top1),
+        mean=mean_of(top1),
+        deviation=deviation_of(top1),
         lowest=min(top1, default=None),
         highest=max(top1, default=None),
-        mean_top5=_mean([result.top5 for result in results]),
-        mean_class_accuracy=_mean([result.mean_class_accuracy for result in results]),
-        seconds=_mean([result.seconds for result in results]),
+        mean_top5=mean_of([result.top5 for result in results]),
+        mean_class_accuracy=mean_of([result.mean_class_accuracy for result in results]),
+        seconds=mean_of([result.seconds for result in results]),
         took_off=sum(value > threshold for value in top1) if threshold < 1 and top1 else None,
         difference=paired_difference(results, baseline.results if baseline else ()),
         parameters=first.parameters if first else None,
@@ -240,21 +274,32 @@ def paired_difference(
     results: Sequence[SeedResult], baseline: Sequence[SeedResult]
 ) -> Difference | None:
     """Top-1 of a method minus that of its baseline; None where one of them has no result."""
-    if not results or not baseline:
+    return difference_by_seed(
+        {result.seed: result.top1 for result in results},
+        {result.seed: result.top1 for result in baseline},
+    )
+
+
+def difference_by_seed(
+    values: Mapping[int, float], reference: Mapping[int, float]
+) -> Difference | None:
+    """Values of a method by seed minus those of its baseline; None where one of them has none."""
+    if not values or not reference:
         return None
-    reference = {result.seed: result.top1 for result in baseline}
-    paired = [r.top1 - reference[r.seed] for r in results if r.seed in reference]
+    paired = [value - reference[seed] for seed, value in values.items() if seed in reference]
     if paired:
         return Difference(
-            statistics.fmean(paired), _deviation(paired), len(paired), sign_flip_p_value(paired)
+            statistics.fmean(paired), deviation_of(paired), len(paired), sign_flip_p_value(paired)
         )
-    unpaired = statistics.fmean(r.top1 for r in results) - statistics.fmean(reference.values())
+    unpaired = statistics.fmean(values.values()) - statistics.fmean(reference.values())
     return Difference(unpaired, None, 0, None)
 
 
-def _mean(values: Sequence[float]) -> float | None:
+def mean_of(values: Sequence[float]) -> float | None:
+    """Their mean; None where there is none."""
     return statistics.fmean(values) if values else None
 
 
-def _deviation(values: Sequence[float]) -> float | None:
+def deviation_of(values: Sequence[float]) -> float | None:
+    """Their sample standard deviation; None below two."""
     return statistics.stdev(values) if len(values) > 1 else None

@@ -6,7 +6,7 @@ these is one run::
     recipe.yaml       the resolved recipe
     metrics.jsonl     one JSON object an epoch
     summary.json      what was trained, written when training ends
-    evaluation.json   accuracy on the held-out split (teacher and students)
+    evaluation.json   accuracy or mAP on the held-out split (teacher and students)
 """
 
 import json
@@ -66,6 +66,24 @@ class RunEvaluation(BaseModel):
         return self
 
 
+class DetectionEvaluation(BaseModel):
+    """``evaluation.json`` of a detector: mAP is a fraction, by threshold of tIoU."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    task: Literal["detection"]
+    split: str
+    num_videos: int = Field(gt=0)
+    num_segments: int = Field(gt=0)
+    mean_average_precision: dict[str, Fraction] = Field(min_length=1)
+    average: Fraction
+    classes: list[str] = Field(min_length=1)
+
+
+class _Task(BaseModel):
+    task: Literal["classification", "detection"] = "classification"
+
+
 class WorkSummary(BaseModel):
     """``summary.json`` of a work folder: seconds each stage took, bytes each result takes."""
 
@@ -87,7 +105,8 @@ class Run:
         recipe: text of ``recipe.yaml``, empty if absent.
         epochs: numbers logged in each epoch, in order, ``epoch`` among them.
         summary: None while the run is training.
-        evaluation: None until it was evaluated; a representation never is.
+        evaluation: of a classifier; None until it was evaluated; a representation never is.
+        detection: of a detector, the same.
     """
 
     folder: Path
@@ -98,13 +117,19 @@ class Run:
     epochs: tuple[Mapping[str, float], ...]
     summary: RunSummary | None
     evaluation: RunEvaluation | None
+    detection: DetectionEvaluation | None = None
 
     @property
     def finished(self) -> bool:
         """Whether nothing is left to do: trained, and evaluated unless a representation."""
         if self.kind == "representation":
             return self.summary is not None
-        return self.summary is not None and self.evaluation is not None
+        return self.summary is not None and self.is_evaluated
+
+    @property
+    def is_evaluated(self) -> bool:
+        """Whether it was measured on the held-out split."""
+        return self.evaluation is not None or self.detection is not None
 
 
 def read_run(folder: Path) -> Run:
@@ -168,6 +193,8 @@ def _read(folder: Path) -> Run:
     kind, name, seed = (
         (summary.kind, summary.name, summary.seed) if summary else _identity_from_folder(folder)
     )
+    measured = folder / EVALUATION
+    is_detector = (_read_json(measured, _Task) or _Task()).task == "detection"
     return Run(
         folder=folder,
         kind=kind,
@@ -176,7 +203,8 @@ def _read(folder: Path) -> Run:
         recipe=_read_text(folder / RECIPE),
         epochs=_read_epochs(folder / METRICS),
         summary=summary,
-        evaluation=_read_json(folder / EVALUATION, RunEvaluation),
+        evaluation=None if is_detector else _read_json(measured, RunEvaluation),
+        detection=_read_json(measured, DetectionEvaluation) if is_detector else None,
     )
 
 
