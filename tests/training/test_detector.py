@@ -253,15 +253,13 @@ def test_targets__no_second_pass_without_need(
 
 
 def test_train__one_window_lowers_every_term(windows: Windows, tmp_path: Path) -> None:
-    training = make_training(windows, samples=(0,), num_epochs=60)
+    training = make_training(windows, samples=(0,), num_epochs=45)
     log = run(training, tmp_path)
     names = ["loc", "cls", "refined_loc", "refined_cls", "quality", "start", "end", "consistency"]
     for name in names:
-        first, last = (
-            log[0][f"train.{name}"],
-            min(log[-1][f"train.{name}"], log[-2][f"train.{name}"]),
-        )
-        assert last < 0.9 * first, name
+        values = [entry[f"train.{name}"] for entry in log]
+        # The refined losses begin when coarse segments are good enough.
+        assert min(values[-3:]) < 0.9 * max(values[:15]), name
     assert log[-1]["train.action_recall"] == 1
 
 
