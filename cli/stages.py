@@ -102,7 +102,7 @@ def train(workspace: AnyWorkspace, progress: Progress) -> StageResult:
     return _timed("train", workspace.teacher_folder, work)
 
 
-def extract(workspace: experiment.Workspace, progress: Progress) -> StageResult:
+def extract(workspace: AnyWorkspace, progress: Progress) -> StageResult:
     """Fill the cache."""
     summary = run_extraction(workspace, progress)
     return StageResult(

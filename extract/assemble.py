@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 
 from featkd.cache import FolderStore
+from featkd.experiment.open_workspace import AnyWorkspace
 from featkd.experiment.row_index import RowIndex
-from featkd.experiment.workspace import Workspace
 from featkd.extract.job import LayerJob
 from featkd.extract.pipeline import Pipeline
 from featkd.extract.rendering import RowRenderer
-from featkd.models import Teacher
+from featkd.models import BaseTeacher
 
 
 def make_pipeline(
-    workspace: Workspace, store: FolderStore, job: LayerJob, teachers: Sequence[Teacher]
+    workspace: AnyWorkspace, store: FolderStore, job: LayerJob, teachers: Sequence[BaseTeacher]
 ) -> Pipeline:
     """The pipeline that fills a layer of a workspace's cache, or of a cache like it."""
     recipe = workspace.recipe

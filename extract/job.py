@@ -4,18 +4,19 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from featkd.cache import ArraySpec, CacheStore, Mismatch, feature_array, refuse_mismatches
-from featkd.cache.signal import LOGITS_ARRAY
 from featkd.errors import CacheError
 from featkd.experiment.arrays import (
     FRAMES_CRC_ARRAY,
     TEACHER_LAYER,
     VIEW_CRC_ARRAY,
+    codec_key,
     frames_array,
     is_teacher_layer,
+    logits_arrays,
 )
 from featkd.experiment.needs import taps_to_extract
-from featkd.models import Teacher
-from featkd.recipes import Recipe
+from featkd.models import BaseTeacher
+from featkd.recipes import AnyRecipe
 from featkd.recipes.extract_section import LOGITS_KEY
 from featkd.types import TapSpec
 from featkd.video import frame_blob_capacity_bytes
@@ -41,9 +42,8 @@ class LayerJob:
     @property
     def needs_teacher(self) -> bool:
         """Whether the teacher has to run; rendered views alone do not need it."""
-        return any(
-            name == LOGITS_ARRAY or name.startswith("features/") for name in self.array_names
-        )
+        rendered = {VIEW_CRC_ARRAY, FRAMES_CRC_ARRAY}
+        return any(not name.startswith("frames/") for name in self.array_names - rendered)
 
     @property
     def is_first(self) -> bool:
@@ -51,9 +51,9 @@ class LayerJob:
         return FRAMES_CRC_ARRAY in self.array_names
 
 
-def wanted_arrays(recipe: Recipe, taps: Sequence[TapSpec]) -> list[str]:
+def wanted_arrays(recipe: AnyRecipe, taps: Sequence[TapSpec]) -> list[str]:
     """Names of all arrays that a recipe's extraction leaves."""
-    names = [LOGITS_ARRAY, *map(feature_array, taps), VIEW_CRC_ARRAY, FRAMES_CRC_ARRAY]
+    names = [*logits_arrays(recipe), *map(feature_array, taps), VIEW_CRC_ARRAY, FRAMES_CRC_ARRAY]
     frames = recipe.extract.frames
     if frames is not None:
         names.append(frames_array(frames.size, frames.image))
@@ -72,23 +72,24 @@ def held_taps(store: CacheStore) -> list[TapSpec]:
     ]
 
 
-def require_formats(store: CacheStore, recipe: Recipe) -> None:
+def require_formats(store: CacheStore, recipe: AnyRecipe) -> None:
     """Refuse a cache whose arrays are in other number formats than the recipe says.
 
     Raises:
         FingerprintError: one is.
     """
     held = {array.name: array for la in store.layers().values() for array in la.arrays}
-    keys = {feature_array(tap): tap.key for tap in taps_to_extract(recipe)}
+    names = [*logits_arrays(recipe), *map(feature_array, taps_to_extract(recipe))]
+    expected = {name: recipe.extract.codec(codec_key(name))[0] for name in names}
     mismatches = [
-        Mismatch(f"codec.{name}", held[name].dtype, recipe.extract.codec(key)[0])
-        for name, key in {LOGITS_ARRAY: LOGITS_KEY, **keys}.items()
-        if name in held and held[name].dtype != recipe.extract.codec(key)[0]
+        Mismatch(f"codec.{name}", held[name].dtype, dtype)
+        for name, dtype in expected.items()
+        if name in held and held[name].dtype != dtype
     ]
     refuse_mismatches(mismatches, cache=store.location)
 
 
-def plan_jobs(store: CacheStore, recipe: Recipe, teacher: Teacher) -> list[LayerJob]:
+def plan_jobs(store: CacheStore, recipe: AnyRecipe, teacher: BaseTeacher) -> list[LayerJob]:
     """Layers to complete, then one for the arrays that no layer has.
 
     Args:
@@ -124,20 +125,16 @@ def plan_jobs(store: CacheStore, recipe: Recipe, teacher: Teacher) -> list[Layer
     return jobs
 
 
-def describe_arrays(recipe: Recipe, teacher: Teacher) -> list[ArraySpec]:
+def describe_arrays(recipe: AnyRecipe, teacher: BaseTeacher) -> list[ArraySpec]:
     """All arrays of an extraction; the teacher tells their shapes."""
     section = recipe.extract
     num_frames = recipe.views.train.num_frames
-    logits_shape, tap_shapes = teacher.answer_shapes(num_frames)
-
-    def spec(name: str, key: str, shape: Sequence[int]) -> ArraySpec:
-        dtype, compression = section.codec(key)
-        return ArraySpec(name=name, shape=tuple(shape), dtype=dtype, compression=compression)
-
+    specs = []
+    for name, shape in teacher.answer_shapes(num_frames).items():
+        dtype, compression = section.codec(codec_key(name))
+        specs.append(ArraySpec(name=name, shape=shape, dtype=dtype, compression=compression))
     _, compression = section.codec(LOGITS_KEY)
-    specs = [
-        spec(LOGITS_ARRAY, LOGITS_KEY, logits_shape),
-        *(spec(feature_array(tap), tap.key, tap_shapes[tap.key]) for tap in teacher.taps),
+    specs += [
         ArraySpec(name=VIEW_CRC_ARRAY, shape=(), dtype="uint32", compression=compression),
         ArraySpec(name=FRAMES_CRC_ARRAY, shape=(), dtype="uint32", compression=compression),
     ]

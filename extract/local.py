@@ -18,15 +18,19 @@ from featkd.cache import (
 )
 from featkd.errors import ModelError, UsageError
 from featkd.experiment.arrays import TRAJECTORY_LAYER, is_extracted_layer, is_teacher_layer
-from featkd.experiment.fingerprint import teacher_fingerprint
-from featkd.experiment.frozen_modules import CLASSIFIER_MODULE, save_classifier
 from featkd.experiment.needs import joint_requirements, taps_to_extract
-from featkd.experiment.teacher import FrozenTeacher
-from featkd.experiment.workspace import Workspace, row_table, save_recipe
+from featkd.experiment.open_teacher import AnyFrozenTeacher, open_teacher
+from featkd.experiment.open_workspace import AnyWorkspace
+from featkd.experiment.workspace import row_table, save_recipe
 from featkd.extract.assemble import make_pipeline
 from featkd.extract.job import held_taps, plan_jobs, require_formats, wanted_arrays
 from featkd.extract.space import require_space
-from featkd.extract.trajectory import load_trajectory, trajectory_job, write_trajectory
+from featkd.extract.trajectory import (
+    load_trajectory,
+    replays_training,
+    trajectory_job,
+    write_trajectory,
+)
 from featkd.types import Progress, Silent
 
 
@@ -60,7 +64,7 @@ class ExtractSummary:
         return {**asdict(self), "codec_errors": errors}
 
 
-def extract(workspace: Workspace, progress: Progress | None = None) -> ExtractSummary:
+def extract(workspace: AnyWorkspace, progress: Progress | None = None) -> ExtractSummary:
     """Fill the workspace's cache with whatever it lacks.
 
     A part that is committed is not computed again. Where the recipe asks for more taps than the
@@ -78,16 +82,15 @@ def extract(workspace: Workspace, progress: Progress | None = None) -> ExtractSu
     """
     started = time.perf_counter()
     recipe = workspace.recipe
-    frozen = FrozenTeacher(workspace)
-    classifier = frozen.classifier()
-    if classifier is None and joint_requirements(recipe).classifier:
+    frozen = open_teacher(workspace)
+    if frozen.module_name is None and joint_requirements(recipe).classifier:
         raise ModelError(
             f"the classifier of {frozen.card.model.name} does not read the mean of a map, and a "
             "distiller of the recipe reads maps with the teacher's classifier; expected others "
             "than fn, simkd, wkd_logit"
         )
     taps = taps_to_extract(recipe)
-    fingerprint = teacher_fingerprint(workspace, frozen.card, frozen.weights_sha256)
+    fingerprint = frozen.fingerprint
     exists = (workspace.cache_path / "featkd.json").exists()
     if exists:
         # Without the right to write, so that a finished cache can be asked while others use it.
@@ -95,15 +98,15 @@ def extract(workspace: Workspace, progress: Progress | None = None) -> ExtractSu
             require_same_teacher(store, fingerprint)
             require_formats(store, recipe)
             taps = tuple(sorted({*taps, *held_taps(store)}))
-            if _is_complete(store, workspace, has_classifier=classifier is not None):
+            if _is_complete(store, workspace, frozen):
                 return _summarise(store, 0, {}, started)
-    trajectory = load_trajectory(workspace) if joint_requirements(recipe).trajectory else None
+    trajectory = load_trajectory(workspace) if replays_training(workspace) else None
     teachers = [
         frozen.with_taps(taps, device=device) for device in devices_of(recipe.extract.devices)
     ]
     with _open(workspace, exists=exists) as store:
-        if classifier is not None and CLASSIFIER_MODULE not in store.module_names():
-            save_classifier(store, classifier)
+        if not _has_module(store, frozen):
+            frozen.save_module(store)
         _add_views(store, workspace)
         jobs = plan_jobs(store, recipe, teachers[0])
         copied = [] if trajectory is None else [trajectory_job(workspace, store)]
@@ -149,7 +152,12 @@ def require_same_teacher(store: FolderStore, fingerprint: Fingerprint) -> None:
             refuse_mismatches(compare(layer.fingerprint, fingerprint), cache=store.location)
 
 
-def _is_complete(store: FolderStore, workspace: Workspace, *, has_classifier: bool) -> bool:
+def _has_module(store: FolderStore, frozen: AnyFrozenTeacher) -> bool:
+    """Whether the teacher's own module lies beside a cache, or there is none to put there."""
+    return frozen.module_name is None or frozen.module_name in store.module_names()
+
+
+def _is_complete(store: FolderStore, workspace: AnyWorkspace, frozen: AnyFrozenTeacher) -> bool:
     recipe = workspace.recipe
     wanted = {*wanted_arrays(recipe, taps_to_extract(recipe))}
     layers = {n: layer for n, layer in store.layers().items() if is_teacher_layer(n)}
@@ -159,14 +167,14 @@ def _is_complete(store: FolderStore, workspace: Workspace, *, has_classifier: bo
     held = {array.name for layer in layers.values() for array in layer.arrays}
     num_views = int(store.row_columns(["view_index"])["view_index"].max()) + 1
     return (
-        (not has_classifier or CLASSIFIER_MODULE in store.module_names())
+        _has_module(store, frozen)
         and held >= wanted
         and num_views >= recipe.views.train.num_views
         and all(len(store.committed_parts(name)) == store.num_parts for name in layers)
     )
 
 
-def _open(workspace: Workspace, *, exists: bool) -> FolderStore:
+def _open(workspace: AnyWorkspace, *, exists: bool) -> FolderStore:
     if exists:
         return FolderStore.open_for_writing(workspace.cache_path)
     recipe = workspace.recipe
@@ -178,7 +186,7 @@ def _open(workspace: Workspace, *, exists: bool) -> FolderStore:
     )
 
 
-def _add_views(store: FolderStore, workspace: Workspace) -> None:
+def _add_views(store: FolderStore, workspace: AnyWorkspace) -> None:
     """Add rows for the views that a recipe asks for and its cache has not."""
     num_views = int(store.row_columns(["view_index"])["view_index"].max()) + 1
     wanted = workspace.recipe.views.train.num_views
@@ -186,7 +194,7 @@ def _add_views(store: FolderStore, workspace: Workspace) -> None:
         store.add_rows(_rows(workspace, range(num_views, wanted)))
 
 
-def _rows(workspace: Workspace, views: range) -> pd.DataFrame:
+def _rows(workspace: AnyWorkspace, views: range) -> pd.DataFrame:
     recipe = workspace.recipe
     clips = workspace.train_clips()
     return row_table(clips, recipe.data.train_split, recipe.views.train, recipe.seed, views)

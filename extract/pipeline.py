@@ -14,15 +14,14 @@ from itertools import cycle
 import numpy as np
 import torch
 
-from featkd.cache import INTEGER_DTYPES, ArraySpec, CacheStore, feature_array
+from featkd.cache import INTEGER_DTYPES, ArraySpec, CacheStore
 from featkd.cache.number_format import representable
-from featkd.cache.signal import LOGITS_ARRAY
 from featkd.errors import UsageError
 from featkd.experiment.arrays import FRAMES_CRC_ARRAY, VIEW_CRC_ARRAY
 from featkd.experiment.frames_check import require_same_frames
 from featkd.extract.job import LayerJob
 from featkd.extract.rendering import RenderedRow
-from featkd.models import Teacher
+from featkd.models import BaseTeacher
 from featkd.recipes.extract_section import FramesSpec
 from featkd.types import Progress
 from featkd.video import crc32_of, encode_frames
@@ -75,7 +74,7 @@ class Pipeline:
         self,
         store: CacheStore,
         job: LayerJob,
-        teachers: Sequence[Teacher],
+        teachers: Sequence[BaseTeacher],
         render: Callable[[int], RenderedRow],
         *,
         frames: FramesSpec | None,
@@ -227,7 +226,7 @@ class Pipeline:
                 file="its file",
             )
 
-    def _answer(self, teacher: Teacher, batch: Sequence[RenderedRow]) -> tuple[Answers, float]:
+    def _answer(self, teacher: BaseTeacher, batch: Sequence[RenderedRow]) -> tuple[Answers, float]:
         """What the teacher says of a batch, and the seconds it took."""
         started = time.perf_counter()
         answers: Answers = {}
@@ -235,12 +234,9 @@ class Pipeline:
             clips = torch.stack([item.pixels[self.size] for item in batch])
             if teacher.device.type == "cuda":
                 clips = clips.pin_memory()
-            logits, features = teacher(clips)
-            values = {LOGITS_ARRAY: logits}
-            values |= {feature_array(tap): features[tap.key] for tap in teacher.taps}
             answers = {
                 name: value.cpu().numpy()
-                for name, value in values.items()
+                for name, value in teacher.answers(clips).items()
                 if name in self.job.array_names
             }
         if VIEW_CRC_ARRAY in self.job.array_names:
@@ -296,7 +292,7 @@ class Pipeline:
 class _Forwards:
     """One thread for each teacher; batches go round."""
 
-    def __init__(self, teachers: Sequence[Teacher]) -> None:
+    def __init__(self, teachers: Sequence[BaseTeacher]) -> None:
         self._threads = [
             (teacher, ThreadPoolExecutor(1, f"featkd-teacher-{number}"))
             for number, teacher in enumerate(teachers)
@@ -305,7 +301,7 @@ class _Forwards:
 
     def submit(
         self,
-        work: Callable[[Teacher, Sequence[RenderedRow]], tuple[Answers, float]],
+        work: Callable[[BaseTeacher, Sequence[RenderedRow]], tuple[Answers, float]],
         batch: Sequence[RenderedRow],
     ) -> Future[tuple[Answers, float]]:
         teacher, thread = next(self._turns)

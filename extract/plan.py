@@ -10,10 +10,9 @@ import torch
 from featkd.cache import ArraySpec, CodecError, FolderStore, raw_row_bytes
 from featkd.errors import UsageError
 from featkd.experiment.arrays import TEACHER_LAYER, is_teacher_layer
-from featkd.experiment.fingerprint import teacher_fingerprint
 from featkd.experiment.needs import joint_requirements, taps_to_extract
-from featkd.experiment.teacher import FrozenTeacher
-from featkd.experiment.workspace import Workspace
+from featkd.experiment.open_teacher import open_teacher
+from featkd.experiment.open_workspace import AnyWorkspace
 from featkd.extract.job import (
     LayerJob,
     describe_arrays,
@@ -25,7 +24,7 @@ from featkd.extract.local import devices_of, require_same_teacher
 from featkd.extract.space import free_bytes, rows_missing
 from featkd.extract.trajectory import trajectory_job
 from featkd.extract.trial import Trial, run_trial
-from featkd.models import Teacher
+from featkd.models import BaseTeacher
 
 PROCESSOR = "processor"
 """Bottleneck where the teacher and the decoders share the processor's cores."""
@@ -107,7 +106,7 @@ class Plan:
         return self.whole_sec / self.saved_sec if self.saved_sec > 0 else math.inf
 
 
-def plan(workspace: Workspace, *, num_rows: int = 16) -> Plan:
+def plan(workspace: AnyWorkspace, *, num_rows: int = 16) -> Plan:
     """Measure what the recipe's extraction will cost, on a few videos of its training split.
 
     Nothing is left behind: the trial's cache is deleted.
@@ -123,14 +122,13 @@ def plan(workspace: Workspace, *, num_rows: int = 16) -> Plan:
         FeatkdError: whatever else an extraction meets.
     """
     recipe = workspace.recipe
-    frozen = FrozenTeacher(workspace)
+    frozen = open_teacher(workspace)
     devices = devices_of(recipe.extract.devices)
     taps = {*taps_to_extract(recipe)}
     fresh_rows = len(workspace.train_clips()) * recipe.views.train.num_views
     if (workspace.cache_path / "featkd.json").exists():
         with FolderStore.open(workspace.cache_path) as store:
-            fingerprint = teacher_fingerprint(workspace, frozen.card, frozen.weights_sha256)
-            require_same_teacher(store, fingerprint)
+            require_same_teacher(store, frozen.fingerprint)
             require_formats(store, recipe)
             teacher = frozen.with_taps(sorted(taps | {*held_taps(store)}), device=devices[0])
             work, total_rows = _work_left(workspace, store, teacher)
@@ -181,7 +179,7 @@ def plan(workspace: Workspace, *, num_rows: int = 16) -> Plan:
 
 
 def _work_left(
-    workspace: Workspace, store: FolderStore, teacher: Teacher
+    workspace: AnyWorkspace, store: FolderStore, teacher: BaseTeacher
 ) -> tuple[list[tuple[LayerJob, int]], int]:
     """Every layer with the rows it lacks, and how many rows the cache will have."""
     recipe = workspace.recipe
@@ -203,7 +201,7 @@ class _Pace:
 
     def __init__(
         self,
-        workspace: Workspace,
+        workspace: AnyWorkspace,
         trial: Trial,
         tried: LayerJob,
         device: torch.device,

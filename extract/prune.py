@@ -15,9 +15,9 @@ from featkd.cache import (
 from featkd.durable import sync_folder
 from featkd.experiment.arrays import REPRESENTATION_LAYER, is_extracted_layer
 from featkd.experiment.needs import joint_requirements, taps_to_extract
-from featkd.experiment.workspace import Workspace
+from featkd.experiment.open_workspace import AnyWorkspace
 from featkd.extract.job import wanted_arrays
-from featkd.recipes import Recipe
+from featkd.recipes import AnyRecipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Pruning:
     num_bytes: int
 
 
-def needed_arrays(recipe: Recipe) -> set[str]:
+def needed_arrays(recipe: AnyRecipe) -> set[str]:
     """What ``extract`` and ``represent`` would write for a recipe; all else serves nobody."""
     needs = joint_requirements(recipe)
     names = {
@@ -43,13 +43,13 @@ def needed_arrays(recipe: Recipe) -> set[str]:
         *map(attention_array, needs.attention_layers),
     }
     if needs.modules:
-        names.add(attention_array(recipe.representation.layer))
+        names |= {attention_array(layer) for layer in recipe.representation.layers}
     if needs.trajectory:
         names.add(TRAJECTORY_ARRAY)
     return names
 
 
-def prune(workspace: Workspace, *, dry_run: bool = False) -> Pruning:
+def prune(workspace: AnyWorkspace, *, dry_run: bool = False) -> Pruning:
     """Delete the arrays of extraction and representation that the recipe does not need.
 
     Layers that somebody else added stay, and so do the frozen modules.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from jaxtyping import UInt8
 from torch import Tensor
 
+from featkd.detection.window_views import WindowViews
 from featkd.errors import VideoError
 from featkd.experiment.row_index import ABSENT, RowIndex
 from featkd.types import Clip
@@ -46,7 +47,7 @@ class RowRenderer:
     def __init__(
         self,
         clips: Sequence[Clip],
-        views: TrainingViews,
+        views: TrainingViews | WindowViews,
         *,
         seed: int,
         index: RowIndex,

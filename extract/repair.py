@@ -19,16 +19,14 @@ from featkd.experiment.arrays import (
     is_extracted_layer,
     is_teacher_layer,
 )
-from featkd.experiment.fingerprint import teacher_fingerprint
-from featkd.experiment.frozen_modules import CLASSIFIER_MODULE, save_classifier
-from featkd.experiment.needs import joint_requirements
+from featkd.experiment.open_teacher import open_teacher
+from featkd.experiment.open_workspace import AnyWorkspace
 from featkd.experiment.representation import represent
 from featkd.experiment.row_index import RowIndex
-from featkd.experiment.teacher import FrozenTeacher
 from featkd.experiment.workspace import Workspace, row_table
 from featkd.extract.local import extract, require_same_teacher
 from featkd.extract.rendering import RowRenderer
-from featkd.extract.trajectory import load_trajectory
+from featkd.extract.trajectory import load_trajectory, replays_training
 from featkd.types import Progress, Silent
 
 Parts = dict[str, list[int]]
@@ -56,7 +54,7 @@ class RepairSummary:
 
 
 def repair(
-    workspace: Workspace, *, retry_failed: bool = False, progress: Progress | None = None
+    workspace: AnyWorkspace, *, retry_failed: bool = False, progress: Progress | None = None
 ) -> RepairSummary:
     """Put right whatever `verify` finds wrong with a workspace's cache.
 
@@ -90,13 +88,11 @@ def repair(
         damaged = _damaged_parts(damages)
         retracted: Parts = {}
         if damaged or broken or retry_failed:
-            frozen = FrozenTeacher(workspace)
-            made_from = teacher_fingerprint(workspace, frozen.card, frozen.weights_sha256)
-            require_same_teacher(store, made_from)
-            rewritten = [file for file in broken if Path(file).name == CLASSIFIER_MODULE]
-            classifier = frozen.classifier()
-            if rewritten and classifier is not None:  # nothing was learned from the teacher's own
-                save_classifier(store, classifier)
+            frozen = open_teacher(workspace)
+            require_same_teacher(store, frozen.fingerprint)
+            rewritten = [file for file in broken if Path(file).name == frozen.module_name]
+            if rewritten:  # nothing was learned from the teacher's own
+                frozen.save_module(store)
                 restored += rewritten
                 broken = [file for file in broken if file not in rewritten]
             retracted = _choose_parts(workspace, store, damaged, shown, retry_failed=retry_failed)
@@ -112,13 +108,20 @@ def repair(
     if any(map(is_extracted_layer, retracted)):
         extract(workspace, shown)
     if REPRESENTATION_LAYER in retracted or broken:
-        represent(workspace, shown)
+        _represent(workspace, shown)
     return RepairSummary(
         restored,
         retracted,
         sum(len(layout.part_range(part)) for parts in retracted.values() for part in parts),
         list(verify(path, progress=shown).damages),
     )
+
+
+def _represent(workspace: AnyWorkspace, progress: Progress) -> None:
+    if isinstance(workspace, Workspace):
+        represent(workspace, progress)
+    else:
+        progress.note("what the representation lacks is made by: featkd represent")
 
 
 def _restore_header(path: Path) -> list[str]:
@@ -134,7 +137,7 @@ def _restore_header(path: Path) -> list[str]:
         lock.release()
 
 
-def _restore_rows(workspace: Workspace, store: FolderStore) -> list[str]:
+def _restore_rows(workspace: AnyWorkspace, store: FolderStore) -> list[str]:
     """Make damaged blocks of the sample table again."""
     damaged = store.damaged_blocks()
     if not damaged:
@@ -183,7 +186,7 @@ def _damaged_parts(damages: Sequence[Damage]) -> dict[str, set[int]]:
 
 
 def _choose_parts(
-    workspace: Workspace,
+    workspace: AnyWorkspace,
     store: FolderStore,
     damaged: Mapping[str, Collection[int]],
     progress: Progress,
@@ -222,10 +225,10 @@ def _choose_parts(
     return {layer: sorted(parts) for layer, parts in chosen.items() if parts}
 
 
-def _is_recorded(workspace: Workspace, store: FolderStore, progress: Progress) -> bool:
+def _is_recorded(workspace: AnyWorkspace, store: FolderStore, progress: Progress) -> bool:
     """Whether extraction would copy the trajectory again, from the file it was copied from."""
     reason = "the recipe has no distiller that replays it"
-    if joint_requirements(workspace.recipe).trajectory:
+    if replays_training(workspace):
         copied = store.layers()[TRAJECTORY_LAYER].fingerprint.get("trajectory.sha256")
         try:
             if load_trajectory(workspace).sha256 == copied:
@@ -261,7 +264,7 @@ def _is_redoable(store: FolderStore, layer: str, part: int, look: Look, progress
     return True
 
 
-def _make_look(workspace: Workspace, store: FolderStore) -> Look:
+def _make_look(workspace: AnyWorkspace, store: FolderStore) -> Look:
     clips = workspace.train_clips()
     renderer = RowRenderer(
         clips,
@@ -281,7 +284,7 @@ def _make_look(workspace: Workspace, store: FolderStore) -> Look:
 
 
 def _delete_modules(
-    workspace: Workspace, store: FolderStore, broken: Sequence[str], progress: Progress
+    workspace: AnyWorkspace, store: FolderStore, broken: Sequence[str], progress: Progress
 ) -> list[str]:
     """Delete damaged modules and what says that they are trained."""
     progress.note(

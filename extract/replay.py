@@ -10,15 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from featkd.cache import INTEGER_DTYPES, ArraySpec, CacheStore, FolderStore, feature_array
+from featkd.cache import INTEGER_DTYPES, ArraySpec, CacheStore, FolderStore
 from featkd.cache.number_format import decode, encode
-from featkd.cache.signal import LOGITS_ARRAY
 from featkd.errors import CacheIncompleteError
 from featkd.experiment.arrays import FRAMES_CRC_ARRAY, VIEW_CRC_ARRAY, is_teacher_layer
-from featkd.experiment.fingerprint import teacher_fingerprint
+from featkd.experiment.open_teacher import open_teacher
+from featkd.experiment.open_workspace import AnyWorkspace
 from featkd.experiment.row_index import RowIndex
-from featkd.experiment.teacher import FrozenTeacher
-from featkd.experiment.workspace import Workspace
 from featkd.extract.job import held_taps
 from featkd.extract.local import require_same_teacher
 from featkd.extract.rendering import RenderedRow, RowRenderer
@@ -75,7 +73,7 @@ class Replay:
 
 
 def replay(
-    workspace: Workspace, *, num_rows: int, seed: int = 0, progress: Progress | None = None
+    workspace: AnyWorkspace, *, num_rows: int, seed: int = 0, progress: Progress | None = None
 ) -> Replay:
     """Render random rows of a cache again, ask the teacher again, and compare.
 
@@ -94,15 +92,13 @@ def replay(
         FingerprintError: it was made by another teacher, recipe or manifest.
     """
     recipe, clips = workspace.recipe, workspace.train_clips()
-    frozen = FrozenTeacher(workspace)
+    frozen = open_teacher(workspace)
     with FolderStore.open(workspace.cache_path) as store:
-        expected = teacher_fingerprint(workspace, frozen.card, frozen.weights_sha256)
-        require_same_teacher(store, expected)
+        require_same_teacher(store, frozen.fingerprint)
         readable = _readable_rows(store)
         chosen = _draw(store, readable, num_rows, seed)
         names = [spec.name for spec, _ in readable]
-        taps = held_taps(store)
-        teacher = frozen.with_taps(taps)
+        teacher = frozen.with_taps(held_taps(store))
         size = frozen.card.preprocess.size
         renderer = RowRenderer(
             clips,
@@ -122,9 +118,8 @@ def replay(
                 rendered = [r for r in decoders.map(renderer, rows) if comparison.renders(r)]
                 if not rendered:
                     continue
-                logits, features = teacher(torch.stack([r.pixels[size] for r in rendered]))
-                answers = {feature_array(tap): features[tap.key].cpu() for tap in taps}
-                answers[LOGITS_ARRAY] = logits.cpu()
+                said = teacher.answers(torch.stack([r.pixels[size] for r in rendered]))
+                answers = {name: value.cpu() for name, value in said.items()}
                 answers[VIEW_CRC_ARRAY] = torch.tensor([crc32_of(r.pixels[size]) for r in rendered])
                 answers[FRAMES_CRC_ARRAY] = torch.tensor([r.frames_crc32 for r in rendered])
                 for spec, rows_of_array in readable:

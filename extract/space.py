@@ -7,10 +7,10 @@ from pathlib import Path
 from featkd.cache import FolderStore, raw_row_bytes, take_inventory
 from featkd.errors import StorageFullError
 from featkd.experiment.arrays import TRAJECTORY_LAYER
-from featkd.experiment.workspace import Workspace
+from featkd.experiment.open_workspace import AnyWorkspace
 from featkd.extract.job import LayerJob
 from featkd.extract.trial import run_trial
-from featkd.models import Teacher
+from featkd.models import BaseTeacher
 
 _TRIAL_ROWS = 16
 
@@ -23,10 +23,10 @@ def free_bytes(path: Path) -> int:
 
 
 def require_space(
-    workspace: Workspace,
+    workspace: AnyWorkspace,
     store: FolderStore,
     jobs: Sequence[LayerJob],
-    teachers: Sequence[Teacher],
+    teachers: Sequence[BaseTeacher],
 ) -> None:
     """Refuse to begin what cannot end.
 
@@ -58,7 +58,7 @@ def rows_missing(store: FolderStore, job: LayerJob) -> int:
 
 
 def _stored_row_bytes(
-    workspace: Workspace, store: FolderStore, job: LayerJob, teachers: Sequence[Teacher]
+    workspace: AnyWorkspace, store: FolderStore, job: LayerJob, teachers: Sequence[BaseTeacher]
 ) -> float:
     written = [item for item in take_inventory(store) if item.layer == job.name]
     if written and written[0].num_rows:

@@ -3,6 +3,7 @@
 import math
 import time
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from featkd.cache.file_digest import digest_file
 from featkd.errors import RequirementError
 from featkd.experiment.arrays import TRAJECTORY_LAYER
 from featkd.experiment.fingerprint import trajectory_fingerprint
+from featkd.experiment.needs import joint_requirements
+from featkd.experiment.open_workspace import AnyWorkspace
 from featkd.experiment.row_index import ABSENT, RowIndex
 from featkd.experiment.teacher import teacher_run
 from featkd.experiment.workspace import Workspace, read_json
@@ -32,6 +35,11 @@ class Trajectory:
 
     logits: np.ndarray
     sha256: str
+
+
+def replays_training(workspace: AnyWorkspace) -> TypeGuard[Workspace]:
+    """Whether a distiller of the recipe learns from the logits of the teacher's own training."""
+    return isinstance(workspace, Workspace) and joint_requirements(workspace.recipe).trajectory
 
 
 def load_trajectory(workspace: Workspace) -> Trajectory:
@@ -73,7 +81,7 @@ def load_trajectory(workspace: Workspace) -> Trajectory:
     return Trajectory(logits, digest_file(path).sha256)
 
 
-def trajectory_job(workspace: Workspace, store: CacheStore | None) -> LayerJob:
+def trajectory_job(workspace: AnyWorkspace, store: CacheStore | None) -> LayerJob:
     """The layer that holds the trajectory.
 
     Args:
@@ -93,7 +101,7 @@ def trajectory_job(workspace: Workspace, store: CacheStore | None) -> LayerJob:
 
 
 def write_trajectory(
-    workspace: Workspace,
+    workspace: AnyWorkspace,
     store: CacheStore,
     trajectory: Trajectory,
     teacher: Fingerprint,
@@ -136,7 +144,7 @@ def write_trajectory(
     return sum(len(store.part_range(part)) for part in missing)
 
 
-def _shape(workspace: Workspace) -> tuple[int, int, int, int]:
+def _shape(workspace: AnyWorkspace) -> tuple[int, int, int, int]:
     """Of the file: visits, views, clips, classes."""
     num_views = workspace.recipe.views.train.num_views
     return (

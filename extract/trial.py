@@ -10,10 +10,11 @@ import numpy as np
 
 from featkd.cache import ArraySpec, CodecError, FolderStore, take_inventory
 from featkd.experiment.arrays import FRAMES_CRC_ARRAY
-from featkd.experiment.workspace import Workspace, row_table
+from featkd.experiment.open_workspace import AnyWorkspace
+from featkd.experiment.workspace import row_table
 from featkd.extract.assemble import make_pipeline
 from featkd.extract.job import LayerJob
-from featkd.models import Teacher
+from featkd.models import BaseTeacher
 from featkd.types import Silent
 
 
@@ -45,7 +46,7 @@ class Trial:
 
 
 def run_trial(
-    workspace: Workspace, job: LayerJob, teachers: Sequence[Teacher], *, num_rows: int
+    workspace: AnyWorkspace, job: LayerJob, teachers: Sequence[BaseTeacher], *, num_rows: int
 ) -> Trial:
     """Extract one view each of clips spread over the whole split.
 

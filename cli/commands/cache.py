@@ -88,11 +88,11 @@ def verify(
     from featkd.cli.cache_tables import print_verification
     from featkd.cli.progress import show_progress
     from featkd.errors import UsageError
-    from featkd.experiment import Workspace
+    from featkd.experiment.open_workspace import open_workspace
     from featkd.extract.replay import replay
-    from featkd.recipes import load_recipe
+    from featkd.recipes import load_any_recipe
 
-    workspace = Workspace(load_recipe(recipe_source, overrides)) if recipe_source else None
+    workspace = open_workspace(load_any_recipe(recipe_source, overrides)) if recipe_source else None
     if workspace is not None and workspace.cache_path.resolve() != path.resolve():
         raise UsageError(
             f"the cache of recipe {recipe_source} is {workspace.cache_path}, not {path}; set "
@@ -136,11 +136,11 @@ def repair(
     """
     from featkd.cli.cache_tables import print_repair
     from featkd.cli.progress import show_progress
-    from featkd.experiment import Workspace
+    from featkd.experiment.open_workspace import open_workspace
     from featkd.extract.repair import repair as run_repair
-    from featkd.recipes import load_recipe
+    from featkd.recipes import load_any_recipe
 
-    workspace = Workspace(load_recipe(recipe_source, overrides))
+    workspace = open_workspace(load_any_recipe(recipe_source, overrides))
     with show_progress(quiet=quiet) as progress:
         summary = run_repair(workspace, retry_failed=failed, progress=progress)
     print_repair(workspace.cache_path, summary, as_json=as_json)
@@ -164,10 +164,10 @@ def prune(*, recipe_source: str, overrides: tuple[str, ...], dry_run: bool, as_j
     work left in <workdir>/cache.
     """
     from featkd.cli.cache_tables import print_pruning
-    from featkd.experiment import Workspace
+    from featkd.experiment.open_workspace import open_workspace
     from featkd.extract.prune import prune as run_prune
-    from featkd.recipes import load_recipe
+    from featkd.recipes import load_any_recipe
 
-    workspace = Workspace(load_recipe(recipe_source, overrides))
+    workspace = open_workspace(load_any_recipe(recipe_source, overrides))
     pruning = run_prune(workspace, dry_run=dry_run)
     print_pruning(workspace.cache_path, pruning, dry_run=dry_run, as_json=as_json)

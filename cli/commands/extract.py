@@ -19,10 +19,10 @@ def extract(*, recipe_source: str, overrides: tuple[str, ...], as_json: bool, qu
     from featkd.cli import stages
     from featkd.cli.progress import show_progress
     from featkd.cli.stage_tables import print_stages
-    from featkd.experiment import Workspace
-    from featkd.recipes import load_recipe
+    from featkd.experiment.open_workspace import open_workspace
+    from featkd.recipes import load_any_recipe
 
-    workspace = Workspace(load_recipe(recipe_source, overrides))
+    workspace = open_workspace(load_any_recipe(recipe_source, overrides))
     with show_progress(quiet=quiet) as progress:
         result = stages.extract(workspace, progress)
     print_stages([result], as_json=as_json)

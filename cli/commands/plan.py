@@ -25,11 +25,11 @@ def plan(*, recipe_source: str, overrides: tuple[str, ...], num_rows: int, as_js
     Reads <workdir>/teacher and videos of the training split; leaves nothing behind.
     """
     from featkd.cli.plan_tables import print_plan
-    from featkd.experiment import Workspace
+    from featkd.experiment.open_workspace import open_workspace
     from featkd.extract.plan import plan as run_plan
-    from featkd.recipes import load_recipe
+    from featkd.recipes import load_any_recipe
 
     print_plan(
-        run_plan(Workspace(load_recipe(recipe_source, overrides)), num_rows=num_rows),
+        run_plan(open_workspace(load_any_recipe(recipe_source, overrides)), num_rows=num_rows),
         as_json=as_json,
     )

@@ -5,6 +5,7 @@ Lin et al., "Learning Salient Boundary Feature for Anchor-free Temporal Action L
 does so only where there are as many windows as time steps.)
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -36,109 +37,143 @@ def boundary_max_pool(
     Raises:
         ModelError: the number of channels is odd.
     """
-    channels, time = features.shape[1:]
+    batch, channels, time = features.shape
     if channels % 2:
         raise ModelError(
             f"features have {channels} channels; expected an even number, half for starts and half "
             "for ends"
         )
-    steps = windows.detach().trunc().clamp(0, time - 1).long()
-    first, last = steps.view(*steps.shape[:2], 2, 2).permute(3, 0, 2, 1).contiguous()
-    pooled: Tensor = _RangeMax.apply(  # type: ignore[no-untyped-call]
-        features, first, torch.maximum(first, last)
-    )
-    return pooled
+    steps = windows.detach().clamp(0, time - 1).long()
+    first, last = steps.unflatten(2, (2, 2)).permute(3, 0, 2, 1).flatten(1, 2)
+    groups = features.reshape(2 * batch, channels // 2, time)
+    pooled: Tensor = _RangeMax.apply(groups, first, last)  # type: ignore[no-untyped-call]
+    return pooled.view(batch, channels, -1)
 
 
 class _RangeMax(torch.autograd.Function):
-    """Maxima of ranges through a table of the maxima of all ranges of 1, 2, 4, ... time steps.
+    """Maxima of ranges of time. A group is the half of a sample's channels that shares ranges.
 
-    Any range is the union of two of them. The backward pass walks down the table from each maximum
-    to the time step it came from, so the forward pass keeps no indices. (Bender and Farach-Colton,
-    "The LCA Problem Revisited", LATIN 2000, section 3.)
+    The forward pass keeps no table and no positions: the backward pass builds the table anew and
+    hands the gradient of each of its entries down to that half of the entry which has the maximum.
     """
 
     @staticmethod
     def forward(
         ctx: Any,
-        features: Float[Tensor, "batch channels time"],
-        first: Int[Tensor, "batch 2 segments"],
-        last: Int[Tensor, "batch 2 segments"],
-    ) -> Float[Tensor, "batch channels segments"]:
+        groups: Float[Tensor, "groups channels time"],
+        first: Int[Tensor, "groups ranges"],
+        last: Int[Tensor, "groups ranges"],
+    ) -> Float[Tensor, "groups channels ranges"]:
         """Look up each range."""
-        lengths = last - first + 1
-        table = _build_table(features, lengths)
-        # floor(log2(length)): the widest ranges of the table that fit into this one.
-        level = (torch.frexp(lengths.float()).exponent - 1).long()
-        batch, channels, time = features.shape
-        row = torch.arange(0, 2 * batch * time, time, device=features.device).view(batch, 2, 1)
-        left = row + first + level * (2 * batch * time)
-        overlap = lengths - (1 << level)
-        entries = table.flatten(0, 1)
-        from_left = entries.index_select(0, left.view(-1))
-        from_right = entries.index_select(0, (left + overlap).view(-1))
-        maxima = torch.maximum(from_left, from_right)
-        ctx.save_for_backward(table, level, left, overlap, from_left, maxima)
-        by_half = maxima.view(*first.shape, channels // 2).mT
-        return by_half.reshape(batch, channels, first.shape[2])
+        lengths = (last - first).clamp_(min=0).add_(1)
+        # Other devices would have to wait for the longest range, and meta tensors do not know it.
+        known = groups.is_cpu and lengths.numel()
+        num_levels = (int(lengths.max()) if known else groups.shape[2]).bit_length()
+        table = _RangeTable(groups, num_levels, first.shape[1])
+        entries = table.cover(first, lengths)
+        maxima = groups.new_empty(len(groups), groups.shape[1], first.shape[1])
+        size = table.num_groups
+        for values, covering, result in zip(
+            groups.split(size), entries.split(size), maxima.split(size), strict=True
+        ):
+            torch.maximum(*table.look_up(values, covering), out=result)
+        ctx.save_for_backward(groups, entries)
+        ctx.num_levels = num_levels
+        return maxima
 
     @staticmethod
     @once_differentiable
     def backward(
-        ctx: Any, gradient: Float[Tensor, "batch channels segments"]
-    ) -> tuple[Float[Tensor, "batch channels time"], None, None]:
+        ctx: Any, gradient: Float[Tensor, "groups channels ranges"]
+    ) -> tuple[Float[Tensor, "groups channels time"], None, None]:
         """Give each maximum's gradient to the earliest time step that has it."""
-        table, level, left, overlap, from_left, maxima = ctx.saved_tensors
-        num_levels, num_rows, half_channels = table.shape
-        batch, channels, num_segments = gradient.shape
-        # Longest ranges first: those that start as high in the table as a step are the first ones.
-        level, order = level.flatten().sort(descending=True)
-        steps = torch.arange(num_levels, device=level.device)
-        above: list[int] = (level[:, None] >= steps).sum(dim=0).tolist()
-        left, overlap = (value.flatten()[order, None] * half_channels for value in (left, overlap))
-        from_left, maxima = from_left.index_select(0, order), maxima.index_select(0, order)
-        place = left + torch.arange(half_channels, device=level.device)
-        place += _differs(from_left, maxima).mul_(overlap)
-        entries = table.view(-1)
-        for step in range(num_levels - 1, 0, -1):
-            # Down one level, to the earlier half of the range, or to the later one if need be.
-            moving = place[: above[step]]
-            moving -= num_rows * half_channels
-            found = entries.index_select(0, moving.view(-1)).view_as(moving)
-            moving += _differs(found, maxima[: above[step]]).mul_(half_channels << (step - 1))
-        by_half = gradient.reshape(batch, 2, half_channels, num_segments).mT
-        rows = by_half.reshape(len(order), half_channels).index_select(0, order)
-        spread = gradient.new_zeros(num_rows * half_channels)
-        spread.scatter_add_(0, place.view(-1), rows.view(-1))
-        time = num_rows // (2 * batch)
-        spread = spread.view(batch, 2, time, half_channels).mT
-        return spread.reshape(batch, channels, time), None, None
+        groups, entries = ctx.saved_tensors
+        table = _RangeTable(groups, ctx.num_levels, gradient.shape[2])
+        size = table.num_groups
+        spread = torch.empty_like(table.entries)
+        by_entry, by_step = spread.flatten(1), spread[:, :, 0].transpose(0, 1)
+        # Comparing into numbers is many times faster on a CPU than masks are.
+        is_later = torch.empty_like(gradient[:size])
+        is_below = torch.empty_like(by_step.transpose(0, 1))
+        downwards = [
+            (*values, *gradients, is_below[..., : values[0].shape[2]])
+            for values, gradients in zip(_levels(table.entries), _levels(spread), strict=True)
+        ][::-1]
+        result = torch.empty_like(groups)
+        for values, covering, given, received in zip(
+            *(part.split(size) for part in (groups, entries, gradient, result)), strict=True
+        ):
+            left, right = table.look_up(values, covering)
+            torch.gt(right, left, out=is_later)
+            torch.mul(given, is_later, out=right)
+            torch.sub(given, right, out=left)
+            places = covering.view(-1).expand(len(by_entry), -1)
+            by_entry.zero_().scatter_add_(1, places, table.found.flatten(1))
+            for _, earlier, later, above, to_earlier, to_later, chosen in downwards:
+                to_later.addcmul_(above, torch.gt(later, earlier, out=chosen))
+                to_earlier.addcmul_(above, torch.le(later, earlier, out=chosen))
+            received.copy_(by_step)
+        return result, None, None
 
 
-def _differs(found: Tensor, maxima: Tensor) -> Tensor:
-    """1 where what was found is not the maximum, else 0; overwrites ``found``.
+class _RangeTable:
+    """Maxima of 1, 2, 4, ... time steps from each step on; any range is the union of two of them.
 
-    Comparing in place keeps the numbers' type, which is many times faster on a CPU than masks are.
+    Bender and Farach-Colton, "The LCA Problem Revisited" (LATIN 2000), section 3. Entries that
+    would pass the last time step are unset.
+
+    Attributes:
+        num_groups: how many groups the table holds. On a CPU it is one, so that the table stays in
+            the processor's cache; other devices prefer few large operations.
+        entries: the table.
+        found: maxima of both parts of each range.
     """
-    return found.ne_(maxima).long()
+
+    def __init__(
+        self, groups: Float[Tensor, "groups channels time"], num_levels: int, num_ranges: int
+    ) -> None:
+        """Make space for tables of these groups, with ranges shorter than 2^num_levels."""
+        self.num_groups = 1 if groups.is_cpu else max(1, len(groups))
+        channels, time = groups.shape[1:]
+        self.entries = groups.new_empty(channels, self.num_groups, num_levels, time)
+        self.found = groups.new_empty(channels, self.num_groups, 2, num_ranges)
+        self._steps = self.entries[:, :, 0].transpose(0, 1)
+        self._upwards = list(_levels(self.entries))
+        self._rows, self._found_rows = self.entries.flatten(1), self.found.flatten(1)
+        self._left, self._right = self.found.permute(2, 1, 0, 3)
+
+    def cover(
+        self, first: Int[Tensor, "groups ranges"], lengths: Int[Tensor, "groups ranges"]
+    ) -> Int[Tensor, "groups 2 ranges"]:
+        """Find the two entries whose union is each range."""
+        num_levels, time = self.entries.shape[2:]
+        level = torch.frexp(lengths.float()).exponent - 1  # floor(log2(length))
+        last = first + lengths - (1 << level)
+        group = torch.arange(len(first), device=first.device) % self.num_groups
+        row = group[:, None] * num_levels + level
+        return torch.stack((first, last), dim=1) + (row * time)[:, None]
+
+    def look_up(
+        self,
+        groups: Float[Tensor, "table_groups channels time"],
+        entries: Int[Tensor, "table_groups 2 ranges"],
+    ) -> tuple[
+        Float[Tensor, "table_groups channels ranges"], Float[Tensor, "table_groups channels ranges"]
+    ]:
+        """Build the table of these groups, and copy what it says of both parts of each range."""
+        self._steps.copy_(groups)
+        for above, earlier, later in self._upwards:
+            torch.maximum(earlier, later, out=above)
+        torch.index_select(self._rows, 1, entries.view(-1), out=self._found_rows)
+        return self._left, self._right
 
 
-def _build_table(
-    features: Float[Tensor, "batch channels time"], lengths: Int[Tensor, "batch 2 segments"]
-) -> Float[Tensor, "levels rows half_channels"]:
-    """Maxima of 2^level time steps from each row on; those that would pass the end are unset.
-
-    A row is a time step of one half of the channels of one sample.
-    """
-    batch, channels, time = features.shape
-    # Other devices would have to wait for the longest range, and meta tensors do not know it.
-    longest = int(lengths.max()) if lengths.device.type == "cpu" and lengths.numel() else time
-    table = features.new_empty(longest.bit_length(), batch * 2, time, channels // 2)
-    table[0].view(batch, 2, time, -1).copy_(features.view(batch, 2, -1, time).mT)
-    for level in range(1, len(table)):
-        half, entries = 1 << (level - 1), time - (1 << level) + 1
-        below = table[level - 1]
-        torch.maximum(
-            below[:, :entries], below[:, half : half + entries], out=table[level, :, :entries]
-        )
-    return table.flatten(1, 2)
+def _levels(
+    table: Float[Tensor, "channels groups levels time"],
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Each level from 1 on, with the earlier and the later half of each of its entries."""
+    num_levels, time = table.shape[2:]
+    for level in range(1, num_levels):
+        half, count = 1 << (level - 1), time - (1 << level) + 1
+        below = table[:, :, level - 1]
+        yield table[:, :, level, :count], below[..., :count], below[..., half : half + count]

@@ -8,6 +8,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from featkd.cache.fingerprint import Fingerprint
 from featkd.detection.afsd import AFSD, AFSDSpec
 from featkd.durable import replace_file
 from featkd.errors import CheckpointError
@@ -36,6 +37,11 @@ class DetectorCard(Spec):
         """(C, T, H, W)."""
         size = self.preprocess.size
         return (self.preprocess.num_channels, self.num_frames, size, size)
+
+    def described(self) -> Fingerprint:
+        """Flat names and values of all that decides what a teacher is."""
+        settings = self.model.model_dump(mode="json", exclude={"reused_detector"})  # students'
+        return dict(sorted(settings.items()))
 
     def build(self, *, with_background: bool = False) -> AFSD:
         """An untrained detector of this card."""

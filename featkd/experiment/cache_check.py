@@ -11,21 +11,21 @@ from featkd.cache import (
     compare,
     feature_array,
 )
-from featkd.cache.signal import LOGITS_ARRAY, TRAJECTORY_ARRAY
+from featkd.cache.signal import TRAJECTORY_ARRAY
 from featkd.distillers import Requirements
 from featkd.errors import UsageError
 from featkd.experiment.arrays import (
     FRAMES_CRC_ARRAY,
     REPRESENTATION_LAYER,
     TRAJECTORY_LAYER,
+    codec_key,
     frames_array,
     is_teacher_layer,
+    logits_arrays,
 )
 from featkd.experiment.fingerprint import representation_fingerprint, trajectory_fingerprint
 from featkd.experiment.row_index import ABSENT, RowIndex
-from featkd.experiment.workspace import Workspace
-from featkd.recipes.extract_section import LOGITS_KEY
-from featkd.types import TapSpec
+from featkd.experiment.workspace import BaseWorkspace
 
 TAPS_FIELD = "teacher.taps"
 VIEWS_FIELD = "views.num_views"
@@ -43,15 +43,13 @@ class CacheCheck:
     """
 
     def __init__(
-        self, workspace: Workspace, store: CacheStore, teacher: Fingerprint, needs: Requirements
+        self, workspace: BaseWorkspace, store: CacheStore, teacher: Fingerprint, needs: Requirements
     ) -> None:
         self._recipe = workspace.recipe
         self._store = store
         self._teacher = teacher
         self._needs = needs
-        tap = TapSpec(self._recipe.representation.layer, "full")
-        dtype, _ = self._recipe.extract.codec(tap.key)
-        self._representation = representation_fingerprint(workspace, teacher, dtype)
+        self._representation = representation_fingerprint(workspace, teacher)
         layer = store.layers().get(TRAJECTORY_LAYER)
         # Of which file it is a copy is for extraction to know: training may do without the file.
         sha256 = None if layer is None else layer.fingerprint.get("trajectory.sha256")
@@ -138,13 +136,9 @@ class CacheCheck:
         return found
 
     def _expected_dtypes(self) -> dict[str, str]:
-        section = self._recipe.extract
-        expected: dict[str, str] = {
-            feature_array(tap): section.codec(tap.key)[0] for tap in self._needs.taps
-        }
-        if self._needs.logits:
-            expected[LOGITS_ARRAY] = section.codec(LOGITS_KEY)[0]
-        return expected
+        names = [feature_array(tap) for tap in self._needs.taps]
+        names += logits_arrays(self._recipe) if self._needs.logits else ()
+        return {name: self._recipe.extract.codec(codec_key(name))[0] for name in names}
 
     def _expected_frames(self) -> set[str]:
         frames = self._recipe.extract.frames

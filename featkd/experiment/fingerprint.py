@@ -4,13 +4,16 @@ from importlib.metadata import version
 
 from featkd.cache import Fingerprint
 from featkd.cache.fingerprint import FingerprintValue
-from featkd.experiment.workspace import Workspace
+from featkd.detection.checkpoint import DetectorCard
+from featkd.experiment.workspace import BaseWorkspace
 from featkd.models import NetworkCard
+from featkd.recipes import DetectionRecipe
+from featkd.types import Spec, TapSpec
 from featkd.video import decoder_version
 
 
 def teacher_fingerprint(
-    workspace: Workspace, card: NetworkCard, weights_sha256: str
+    workspace: BaseWorkspace, card: NetworkCard | DetectorCard, weights_sha256: str
 ) -> Fingerprint:
     """Every field on which all that a teacher says of a view depends.
 
@@ -25,15 +28,13 @@ def teacher_fingerprint(
     recipe = workspace.recipe
     views = recipe.views.train.model_dump(mode="json")
     del views["num_views"]
-    origin = {} if card.origin is None else {"teacher.origin_sha256": card.origin.sha256}
     # Fields of flow stand in those caches alone: caches of colours are as they were before.
     source: Fingerprint = {"decoder": decoder_version()}
     if card.preprocess.modality == "flow":
         source = {"preprocess.modality": "flow", **workspace.flow.fingerprint()}
     return {
         "teacher.weights_sha256": weights_sha256,
-        **origin,
-        **{f"teacher.{name}": value for name, value in sorted(card.model.described().items())},
+        **{f"teacher.{name}": value for name, value in card.described().items()},
         "teacher.precision": recipe.extract.precision,
         "preprocess.size": card.preprocess.size,
         "preprocess.mean": list(card.preprocess.mean),
@@ -44,29 +45,40 @@ def teacher_fingerprint(
         "renderer": f"Pillow {version('pillow')}",
         "manifest.digest": workspace.manifest.digest,
         "manifest.split": recipe.data.train_split,
+        **workspace.source_fingerprint(),
     }
 
 
-def representation_fingerprint(
-    workspace: Workspace, teacher: Fingerprint, codec: str
-) -> Fingerprint:
+def representation_fingerprint(workspace: BaseWorkspace, teacher: Fingerprint) -> Fingerprint:
     """Every field on which the teacher's attention and frozen modules depend.
 
     Args:
         workspace: recipe.
         teacher: fingerprint of the features they are learned from.
-        codec: number format of these.
     """
-    settings = workspace.recipe.representation.model_dump(mode="json")
-    flat: dict[str, str | int | float | bool | None] = {}
-    for name, value in settings.items():
+    recipe = workspace.recipe
+    learned = recipe.representation
+    codecs = [recipe.extract.codec(TapSpec(layer, "full").key)[0] for layer in learned.layers]
+    losses = _flat("losses", recipe.losses) if isinstance(recipe, DetectionRecipe) else {}
+    return {
+        **teacher,
+        **_flat("representation", learned),
+        **losses,
+        "representation.codec": codecs[0] if len(codecs) == 1 else [*codecs],
+    }
+
+
+def _flat(name: str, settings: Spec) -> dict[str, FingerprintValue]:
+    """Settings of two levels at most, by dotted names."""
+    flat: dict[str, FingerprintValue] = {}
+    for key, value in settings.model_dump(mode="json").items():
         nested = value.items() if isinstance(value, dict) else [("", value)]
-        flat |= {f"representation.{name}.{key}".rstrip("."): item for key, item in nested}
-    return {**teacher, **flat, "representation.codec": codec}
+        flat |= {f"{name}.{key}.{inner}".rstrip("."): item for inner, item in nested}
+    return flat
 
 
 def trajectory_fingerprint(
-    workspace: Workspace, teacher: Fingerprint, file_sha256: FingerprintValue
+    workspace: BaseWorkspace, teacher: Fingerprint, file_sha256: FingerprintValue
 ) -> Fingerprint:
     """Every field on which the logits of the teacher's own training depend.
 

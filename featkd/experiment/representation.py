@@ -8,7 +8,7 @@ from featkd.cache import ArraySpec, Fingerprint, FolderStore, compare
 from featkd.cache.signal import attention_array, feature_array
 from featkd.distillers import Requirements
 from featkd.experiment.arrays import REPRESENTATION_LAYER
-from featkd.experiment.fingerprint import representation_fingerprint, teacher_fingerprint
+from featkd.experiment.fingerprint import representation_fingerprint
 from featkd.experiment.frozen_modules import (
     ModuleArguments,
     build_modules,
@@ -42,13 +42,12 @@ def represent(workspace: Workspace, progress: Progress | None = None) -> bool:
         UsageError: the run folder holds a run with other settings.
     """
     shown = progress or Silent()
-    recipe, spec = workspace.recipe, workspace.recipe.representation
+    spec = workspace.recipe.representation
     folder = workspace.representation_folder
     teacher = FrozenTeacher(workspace)
     tap = TapSpec(spec.layer, "full")
     needs = Requirements(taps=(tap,))
-    base = teacher_fingerprint(workspace, teacher.card, teacher.weights_sha256)
-    fingerprint = representation_fingerprint(workspace, base, recipe.extract.codec(tap.key)[0])
+    fingerprint = representation_fingerprint(workspace, teacher.fingerprint)
     settings = settings_digest({"fingerprint": dict(fingerprint)})
     with FolderStore.open(workspace.cache_path) as store:
         OpenedCache(workspace, store, teacher, needs)

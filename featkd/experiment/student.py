@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import TypeAdapter
 
 from featkd.cache import FolderStore
-from featkd.cache.signal import SignalSource
+from featkd.cache.signal import SignalSource, feature_array
 from featkd.distillers import Requirements
 from featkd.errors import UsageError
 from featkd.experiment.classifier import ClassifierRun, run_classifier
@@ -111,8 +111,8 @@ def student_card(workspace: Workspace, name: str, teacher: FrozenTeacher) -> Net
         added["attention_head"] = recipe.representation.attention_head
     if needs.student_projector is not None:
         last_map = TapSpec(LAST_LAYER, "full")
-        _, shapes = teacher.with_taps((last_map,)).answer_shapes(recipe.views.train.num_frames)
-        channels, time, height, width = shapes[last_map.key]
+        shapes = teacher.with_taps((last_map,)).answer_shapes(recipe.views.train.num_frames)
+        channels, time, height, width = shapes[feature_array(last_map)]
         added["reused_classifier"] = ReusedClassifierSpec(
             channels=channels, size=(time, height, width), projector=needs.student_projector
         )

@@ -6,12 +6,14 @@ from copy import deepcopy
 
 import torch
 
-from featkd.cache import sha256_of_state_dict
+from featkd.cache import CacheStore
 from featkd.cache.signal import SignalRequest
 from featkd.distillers import StudentAloneConfig
 from featkd.errors import UsageError
 from featkd.evaluation import measure_cost
+from featkd.experiment.base_frozen_teacher import BaseFrozenTeacher
 from featkd.experiment.classifier import ClassifierRun, run_classifier
+from featkd.experiment.frozen_modules import CLASSIFIER_MODULE, save_classifier
 from featkd.experiment.initial_weights import WeightsOfFile
 from featkd.experiment.run_folder import begin, finish, is_finished
 from featkd.experiment.workspace import Workspace, read_json, write_json
@@ -129,10 +131,16 @@ def import_teacher(workspace: Workspace) -> bool:
     return True
 
 
-class FrozenTeacher:
+class FrozenTeacher(BaseFrozenTeacher):
     """The teacher of a workspace, with its card and the digest of its weights.
 
     One that the recipe brings from elsewhere ready-made is put into its folder first.
+
+    Args:
+        workspace: the recipe.
+
+    Attributes:
+        network: the teacher, in evaluation mode.
 
     Raises:
         CheckpointError: there is none yet, or it is damaged.
@@ -140,47 +148,42 @@ class FrozenTeacher:
             says.
     """
 
+    card: NetworkCard
+
     def __init__(self, workspace: Workspace) -> None:
         path = workspace.teacher_folder / "model.safetensors"
         if _is_ready_made(workspace):
             import_teacher(workspace)
-        self.card, self.network = load_network(path, factories=workspace.recipe.factories())
-        self.weights_sha256 = sha256_of_state_dict(self.network.state_dict())
-        if self.card.classes != workspace.manifest.header.classes:
-            raise UsageError(
-                f"{path} knows {len(self.card.classes)} classes that are not those of "
-                f"{workspace.recipe.data.manifest} ({len(workspace.manifest.header.classes)}); "
-                "expected the same names in the same order"
-            )
-        expected = workspace.recipe.teacher.preprocess.modality
-        if self.card.preprocess.modality != expected:
-            raise UsageError(
-                f"{path} sees {self.card.preprocess.modality}, and teacher.preprocess.modality of "
-                f"the recipe is {expected}; expected the same"
-            )
-        self._settings = workspace.recipe.extract
-        self._device = workspace.device
+        card, self.network = load_network(path, factories=workspace.recipe.factories())
+        super().__init__(workspace, path, card, self.network)
 
     def classifier(self) -> LinearClassifier | None:
         """Its last layer; None where that does not read the mean of a map."""
         return self.network.linear()
 
-    def with_taps(self, taps: Sequence[TapSpec], *, device: torch.device | None = None) -> Teacher:
-        """Ready to run, reading these taps.
+    @property
+    def module_name(self) -> str | None:
+        """Its classifier's; None where that does not read the mean of a map."""
+        return None if self.classifier() is None else CLASSIFIER_MODULE
 
-        Args:
-            taps: what to read.
-            device: where to put a copy of its own; default: the recipe's device, without a copy.
-        """
+    def save_module(self, store: CacheStore) -> None:
+        """Put its classifier beside a cache, where it reads the mean of a map."""
+        classifier = self.classifier()
+        if classifier is not None:
+            save_classifier(store, classifier)
+
+    def with_taps(self, taps: Sequence[TapSpec], *, device: torch.device | None = None) -> Teacher:
+        """Ready to run, reading these taps; see `BaseFrozenTeacher.with_taps`."""
         backbone = self.network.backbone
+        section = self._workspace.recipe.extract
         return Teacher(
             backbone if device is None else deepcopy(backbone),
             self.card.preprocess,
             taps,
-            batch_size=self._settings.batch_size,
-            device=device or self._device,
-            precision=self._settings.precision,
-            compiled=self._settings.compile,
+            batch_size=section.batch_size,
+            device=device or self._workspace.device,
+            precision=section.precision,
+            compiled=section.compile,
         )
 
 

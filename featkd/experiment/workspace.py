@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from featkd.cache import Fingerprint
 from featkd.durable import replace_file
 from featkd.errors import FeatkdError, UsageError
 from featkd.flow import FlowReader, open_flow
@@ -40,6 +41,10 @@ class BaseWorkspace(ABC):
     @abstractmethod
     def train_clips(self) -> ClipSequence:
         """Clips of the split that is extracted and trained on: what the cache has rows of."""
+
+    def source_fingerprint(self) -> Fingerprint:
+        """What decides which rows a cache has, beside manifest and views."""
+        return {}
 
     @property
     def teacher_folder(self) -> Path:

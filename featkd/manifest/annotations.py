@@ -1,5 +1,6 @@
 """The annotation table of a manifest for detection: which action happens when, in which video."""
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,12 @@ class Annotations:
         )
         return cls(header, _typed(pd.DataFrame(rows, columns=list(ANNOTATION_COLUMNS))))
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of header and segments, whatever the order of these."""
+        rows = self.table.sort_values(list(ANNOTATION_COLUMNS))
+        return hashlib.sha256(_text(Annotations(self.header, rows)).encode()).hexdigest()
+
     def of_videos(self, video_ids: Iterable[str]) -> "Annotations":
         """The segments of some videos alone."""
         chosen = self.table["video_id"].isin(list(video_ids))
@@ -78,10 +85,8 @@ def write_annotations(annotations: Annotations, path: Path) -> None:
     Raises:
         ManifestError: it cannot be written.
     """
-    text = f"{_MARK}{annotations.header.model_dump_json()}\n"
-    text += annotations.table.to_csv(index=False, lineterminator="\n")
     try:
-        replace_file(path, text.encode())
+        replace_file(path, _text(annotations).encode())
     except OSError as error:
         raise ManifestError(f"{path} cannot be written: {error.strerror or error}") from error
 
@@ -111,6 +116,11 @@ def read_annotations(path: Path) -> Annotations:
         for place, row in csv_rows(path, *ANNOTATION_COLUMNS, header_line=2)
     ]
     return Annotations(header, _typed(pd.DataFrame(rows, columns=list(ANNOTATION_COLUMNS))))
+
+
+def _text(annotations: Annotations) -> str:
+    header = f"{_MARK}{annotations.header.model_dump_json()}\n"
+    return header + str(annotations.table.to_csv(index=False, lineterminator="\n"))
 
 
 def _label(text: str, place: str) -> int:

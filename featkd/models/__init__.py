@@ -1,5 +1,6 @@
 """The I3D family, taps, the frozen teacher, checkpoints."""
 
+from featkd.models.base_teacher import BaseTeacher, Precision
 from featkd.models.checkpoint import NetworkCard, Origin, load_network, read_weights, save_network
 from featkd.models.classifier import ModelSpec, VideoClassifier
 from featkd.models.foreign_weights import ForeignWeights, digest_of, read_foreign_weights
@@ -31,6 +32,7 @@ __all__ = [
     "I3D",
     "LAST_LAYER",
     "TEMPORAL_BLOCKS",
+    "BaseTeacher",
     "FactorySpec",
     "ForeignWeights",
     "HubClassifier",
@@ -47,6 +49,7 @@ __all__ = [
     "NetworkCard",
     "NetworkSpec",
     "Origin",
+    "Precision",
     "PreprocessSpec",
     "Projector",
     "ProjectorSpec",

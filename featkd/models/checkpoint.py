@@ -9,6 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from featkd.cache.fingerprint import Fingerprint
 from featkd.durable import replace_file
 from featkd.errors import CheckpointError
 from featkd.models.hub import FactorySpec
@@ -48,6 +49,12 @@ class NetworkCard(Spec):
         """(C, T, H, W)."""
         size = self.preprocess.size
         return (self.preprocess.num_channels, self.num_frames, size, size)
+
+    def described(self) -> Fingerprint:
+        """Flat names and values of all that decides what a teacher is."""
+        origin = {} if self.origin is None else {"origin_sha256": self.origin.sha256}
+        described: Fingerprint = self.model.described()
+        return {**origin, **dict(sorted(described.items()))}
 
     def build(self, *, layers: tuple[str, ...] = ()) -> Network:
         """An untrained network of this card."""

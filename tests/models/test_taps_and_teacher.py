@@ -80,10 +80,10 @@ def test_teacher__is_frozen_and_in_evaluation_mode(teacher: Teacher) -> None:
         "Mixed_5c.moments": (2, 64),
         "Mixed_5c.spatial_attention": (2, 1, 1),
     }
-    assert teacher.answer_shapes(clips().shape[2]) == (
-        tuple(logits.shape[1:]),
-        {key: tuple(value.shape[1:]) for key, value in features.items()},
-    )
+    assert teacher.answer_shapes(clips().shape[2]) == {
+        "logits": tuple(logits.shape[1:]),
+        **{f"features/{key}": tuple(value.shape[1:]) for key, value in features.items()},
+    }
 
 
 def test_teacher__a_row_does_not_depend_on_its_neighbours(teacher: Teacher) -> None:

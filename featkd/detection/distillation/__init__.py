@@ -7,6 +7,11 @@ from featkd.detection.distillation.base import (
     Rearranged,
     supervised_terms,
 )
+from featkd.detection.distillation.cached_signal import (
+    COARSE_LOGITS_ARRAY,
+    REFINED_LOGITS_ARRAY,
+    CachedDetectionSignal,
+)
 from featkd.detection.distillation.generative import (
     RELEASED_GENERATIVE,
     DetectionGenerative,
@@ -23,8 +28,11 @@ from featkd.detection.distillation.signal import DetectionSignal
 from featkd.detection.distillation.simkd import DetectionSimKD, DetectionSimKDSpec
 
 __all__ = [
+    "COARSE_LOGITS_ARRAY",
+    "REFINED_LOGITS_ARRAY",
     "RELEASED_GENERATIVE",
     "AnyDetectionSpec",
+    "CachedDetectionSignal",
     "DetectionDistiller",
     "DetectionDistillerSpec",
     "DetectionGenerative",

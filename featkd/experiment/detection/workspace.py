@@ -3,6 +3,7 @@
 from dataclasses import replace
 from functools import cached_property
 
+from featkd.cache import Fingerprint
 from featkd.detection.ground_truth import GroundTruth
 from featkd.detection.window_views import Windows, padded
 from featkd.experiment.workspace import BaseWorkspace
@@ -41,6 +42,11 @@ class DetectionWorkspace(BaseWorkspace):
     def _train_windows(self) -> Windows:
         videos = self.manifest.clips(self.recipe.data.train_split)
         return Windows(videos, self.annotations, self.recipe.views.train)
+
+    def source_fingerprint(self) -> Fingerprint:
+        """The annotations that windows are cut around."""
+        videos = self.manifest.clips(self.recipe.data.train_split).video_ids()
+        return {"annotations.digest": self.annotations.of_videos(videos).digest}
 
     def ground_truth(self, split: str) -> GroundTruth:
         """Annotated segments of a split.

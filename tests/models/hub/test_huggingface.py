@@ -150,10 +150,10 @@ def test_huggingface__as_a_teacher(build: Build) -> None:
     assert features["last.spatial_attention"].shape == (4, 8, 2, 2)
     again, _ = teacher(shown[1:2])
     assert torch.equal(again[0], logits[1])
-    assert teacher.answer_shapes(8) == (
-        (NUM_CLASSES,),
-        {key: tuple(value.shape[1:]) for key, value in features.items()},
-    )
+    assert teacher.answer_shapes(8) == {
+        "logits": (NUM_CLASSES,),
+        **{f"features/{key}": tuple(value.shape[1:]) for key, value in features.items()},
+    }
 
 
 def test_spec__configuration_keeps_nothing_that_executes(spec_of: ReadSpec) -> None:
