@@ -20,9 +20,9 @@ def recipe() -> None:
 def list_recipes(*, as_json: bool) -> None:
     """List the recipes that come with featkd. Writes nothing."""
     from featkd.cli.tables import print_json, print_table
-    from featkd.recipes import load_recipe, shipped_recipes
+    from featkd.recipes import load_any_recipe, shipped_recipes
 
-    described = {name: load_recipe(name).description for name in shipped_recipes()}
+    described = {name: load_any_recipe(name).description for name in shipped_recipes()}
     if as_json:
         print_json(described)
     else:
@@ -39,9 +39,9 @@ def show(*, recipe_source: str, overrides: tuple[str, ...], as_json: bool) -> No
     NAME is a shipped recipe or a file. Writes nothing.
     """
     from featkd.cli.tables import print_json
-    from featkd.recipes import dump_recipe, load_recipe
+    from featkd.recipes import dump_recipe, load_any_recipe
 
-    resolved = load_recipe(recipe_source, overrides)
+    resolved = load_any_recipe(recipe_source, overrides)
     if as_json:
         print_json(resolved.model_dump(mode="json"))
     else:
@@ -80,9 +80,9 @@ def validate(*, file: str, as_json: bool) -> None:
     wrong.
     """
     from featkd.cli.tables import print_json
-    from featkd.recipes import load_recipe
+    from featkd.recipes import load_any_recipe
 
-    resolved = load_recipe(file)
+    resolved = load_any_recipe(file)
     if as_json:
         print_json({"file": file, "name": resolved.name, "valid": True})
     else:

@@ -99,7 +99,7 @@ class UntrimmedSpec(Spec):
             )
         for name in ("video_sec", "action_sec", "gap_sec"):
             first, last = self._in_frames(getattr(self, name))
-            if first > last or not last:
+            if first > last:
                 raise ValueError(
                     f"{name} is {getattr(self, name)}, in which no whole number of frames lies at "
                     f"{self.fps} a second; expected a wider range"
