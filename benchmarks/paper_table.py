@@ -8,8 +8,8 @@ Makes the table as `featkd experiment` does: each method's weight by the same se
 validation videos, then every row with every seed, measured on the test videos. Interrupted, it
 resumes. *synthetic* are the six generated motions of the recipe `mini`; *real_motion* are the
 human poses of `data/motion` in the folder of shared data (FEATKD_SHARED), or of --poses, drawn as
-videos; *untrimmed* are the videos of several actions of `mini_detection`, and its backbones start from
-the teacher of `mini`. Writes benchmarks/results/<table>_<recipe>.json and .md.
+videos; *untrimmed* are the videos of several actions of `mini_detection`, and its backbones start
+from the teacher of `mini`. Writes benchmarks/results/<table>_<recipe>.json and .md.
 """
 
 import argparse
