@@ -135,6 +135,7 @@ def test_make_table__teacher_is_not_measured(
     for name in ("cache", "students"):
         (tmp_path / name).symlink_to(recipe.folder / name)
     (tmp_path / "teacher").mkdir()
+    (tmp_path / "teacher" / "recipe.yaml").touch()
     weights = recipe.folder / "teacher" / "model.safetensors"
     (tmp_path / "teacher" / "model.safetensors").symlink_to(weights)
     with pytest.raises(UsageError, match="is not evaluated; run: featkd evaluate"):
