@@ -42,7 +42,7 @@ class DetectorSection(Spec):
     """Architecture."""
     backbone_weights: Path | None = None
     """Weights of a classifier of the I3D family, from elsewhere or trained here, that the backbone
-    starts from."""
+    starts from; kernels of another member of the family are fitted in time."""
     preprocess: PreprocessSpec = PreprocessSpec(size=96)
     """Input: size, colours or flow, normalisation."""
     training: DetectorTrainingSpec = DetectorTrainingSpec()
