@@ -64,9 +64,9 @@ def detect(
 ) -> None:
     """Find the actions in videos.
 
-    RUN is the run folder of a trained detector, whose recipe.yaml says how videos are cut, or its model.safetensors. Prints
-    class, start, end and score of every segment, best first. A video is known by its file's name
-    without suffix. Writes nothing but what --output and --timelines name.
+    RUN is the run folder of a trained detector, whose recipe.yaml says how videos are cut, or its
+    model.safetensors. Prints class, start, end and score of every segment, best first. A video is
+    known by its file's name without suffix. Writes nothing but what --output and --timelines name.
     """
     from featkd.cli.detect_stage import detect_in_files
 

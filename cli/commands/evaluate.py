@@ -70,7 +70,7 @@ def evaluate(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Measure trained networks on unseen videos, or score detections.
+    """Measure trained networks, or score detections.
 
     RUN is a run folder; without one, every finished run of the recipe's workdir is measured. Reads
     its model.safetensors and the videos of the split. On the test split, writes evaluation.json

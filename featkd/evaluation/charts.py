@@ -52,43 +52,43 @@ class DotChart:
 
 
 class Seeds(NamedTuple):
-    """Accuracies of one method by seed, as fractions."""
+    """What one method reached, by seed: top-1 or mAP as fractions."""
 
     series: Series
-    top1: Mapping[int, float]
+    reached: Mapping[int, float]
 
 
-def dot_chart(methods: Sequence[Seeds], chance: float) -> DotChart:
+def dot_chart(methods: Sequence[Seeds], chance: float | None = None) -> DotChart:
     """Lay out one row a method. The axis covers the data; chance is marked if it lies within.
 
     Args:
         methods: at least one, each with at least one seed.
-        chance: top-1 of guessing.
+        chance: what guessing reaches, where that is known.
     """
-    every_value = [value for method in methods for value in method.top1.values()]
+    every_value = [value for method in methods for value in method.reached.values()]
     axis = linear_axis(every_value, 200.0, CHART_WIDTH - 70.0, num_ticks=8, unit=PERCENT)
     rows: list[DotRow] = []
     top = 12.0
     for method in methods:
         # Seeds keep to lanes of their own: equal accuracies must not hide each other.
-        lane = min(6.0, 30.0 / len(method.top1))
-        height = 20.0 + lane * len(method.top1)
+        lane = min(6.0, 30.0 / len(method.reached))
+        height = 20.0 + lane * len(method.reached)
         middle = top + height / 2
         dots = tuple(
             Mark(
                 axis.place(value),
-                round(middle + (order - (len(method.top1) - 1) / 2) * lane, 2),
+                round(middle + (order - (len(method.reached) - 1) / 2) * lane, 2),
                 f"{method.series.label}, seed {seed}: {percent(value)} %",
             )
-            for order, (seed, value) in enumerate(method.top1.items())
+            for order, (seed, value) in enumerate(method.reached.items())
         )
-        mean = sum(method.top1.values()) / len(method.top1)
+        mean = sum(method.reached.values()) / len(method.reached)
         rows.append(DotRow(method.series, round(middle, 2), dots, axis.place(mean), percent(mean)))
         top += height
-    inside = axis.low <= chance <= axis.high
-    return DotChart(
-        CHART_WIDTH, top + 44.0, axis, tuple(rows), axis.place(chance) if inside else None
-    )
+    chance_x = None
+    if chance is not None and axis.low <= chance <= axis.high:
+        chance_x = axis.place(chance)
+    return DotChart(CHART_WIDTH, top + 44.0, axis, tuple(rows), chance_x)
 
 
 class Curve(NamedTuple):

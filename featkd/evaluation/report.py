@@ -1,10 +1,8 @@
 """The report: one HTML file that needs nothing else, drawn from finished and unfinished runs."""
 
-import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple, TypeVar
 
 from featkd.errors import UsageError
 from featkd.evaluation import number_text
@@ -12,48 +10,36 @@ from featkd.evaluation.charts import (
     CostPoint,
     Curve,
     DotChart,
-    LineChart,
     ScatterChart,
     Seeds,
-    Series,
     accuracy_curves,
     dot_chart,
     loss_curves,
     scatter_chart,
 )
 from featkd.evaluation.compare import BASELINE, Comparison, Group, compare
+from featkd.evaluation.detector_report import render_detector_report
 from featkd.evaluation.heat_map import HeatMap, heat_map
 from featkd.evaluation.page import page_environment
+from featkd.evaluation.report_parts import (
+    CurvesSection,
+    Styles,
+    drawn_curves,
+    drawn_runs,
+    members_of,
+    number_filters,
+    recipes_of,
+    representation_curves,
+    series_of,
+    styles_of,
+)
 from featkd.evaluation.runs import Run, WorkSummary, find_runs, read_work_summary
-
-NUM_COLOURS = 7
-MAX_DASHES = 3
-
-Number = TypeVar("Number", int, float)
-# By kind, name and model of a group.
-Styles = dict[tuple[str, str, str], Series]
-
-
-class RecipeText(NamedTuple):
-    """The recipe of a method's first run, and how the recipes of its other runs differ."""
-
-    series: Series
-    folder: str
-    recipe: str
-    differences: tuple[tuple[str, str], ...]
-
-
-class CurvesSection(NamedTuple):
-    """Charts of training, and the methods drawn in them."""
-
-    charts: tuple[LineChart, ...]
-    legend: tuple[Series, ...]
 
 
 def write_report(
     source: Path | Sequence[Run], path: Path, *, title: str = "Distillation report"
 ) -> None:
-    """Write a self-contained HTML report.
+    """Write a self-contained HTML report, of classifiers or of detectors.
 
     The file opens from disk, asks for nothing from the network and runs no script.
 
@@ -73,8 +59,9 @@ def write_report(
         runs, work = source, None
     if not runs:
         raise UsageError(f"there is no run to report on in {path.name}; expected at least one")
+    render = render_detector_report if any(run.detection for run in runs) else render_report
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(render_report(runs, work, title), encoding="utf-8")
+    path.write_text(render(runs, work, title), encoding="utf-8")
 
 
 def render_report(runs: Sequence[Run], work: WorkSummary | None, title: str) -> str:
@@ -86,18 +73,11 @@ def render_report(runs: Sequence[Run], work: WorkSummary | None, title: str) -> 
         title: heading of the report.
     """
     comparison = compare(runs)
-    styles = _styles(comparison.groups)
+    styles = styles_of(comparison.groups)
     evaluated = [group for group in comparison.groups if group.results]
     students = [group for group in evaluated if group.kind == "student"]
     environment = page_environment()
-    environment.filters |= {
-        "percent": _or_dash(number_text.percent),
-        "points": _or_dash(number_text.points),
-        "duration": _or_dash(number_text.duration),
-        "size": _or_dash(number_text.size),
-        "millions": _or_dash(number_text.millions),
-        "significant": _or_dash(number_text.significant),
-    }
+    environment.filters |= number_filters()
     return environment.get_template("report.html").render(
         title=title,
         version=version("featkd"),
@@ -114,44 +94,19 @@ def render_report(runs: Sequence[Run], work: WorkSummary | None, title: str) -> 
         unfinished=[run for run in runs if not run.finished],
         dots=_dots(evaluated, styles, comparison),
         curves=_curves(runs, comparison.groups, styles),
-        representation=_representation_curves(runs),
+        representation=representation_curves(runs),
         confusions=_confusions(runs, evaluated, styles),
         scatter=_scatter(evaluated, styles),
-        recipes=_recipes(runs, comparison.groups, styles),
+        recipes=recipes_of(runs, comparison.groups, styles),
         work=work,
     )
-
-
-def _styles(groups: Sequence[Group]) -> Styles:
-    """Give each group a name that tells it apart and a look that does not rest on colour alone."""
-    kinds = [(group.kind, group.name) for group in groups]
-    styles: Styles = {}
-    num_methods = 0
-    for group in groups:
-        label = group.name
-        if kinds.count((group.kind, group.name)) > 1:
-            label = f"{group.name} ({group.model or 'unknown model'})"
-        if group.kind == "teacher":
-            style = "teacher"
-        elif group.name == BASELINE:
-            style = "baseline"
-        else:
-            dash = num_methods // NUM_COLOURS % MAX_DASHES
-            style = f"method-{num_methods % NUM_COLOURS} dash-{dash}"
-            num_methods += 1
-        styles[group.kind, group.name, group.model] = Series(label, style)
-    return styles
-
-
-def _series(group: Group, styles: Styles) -> Series:
-    return styles[group.kind, group.name, group.model]
 
 
 def _dots(groups: Sequence[Group], styles: Styles, comparison: Comparison) -> DotChart | None:
     if comparison.chance is None:
         return None
     methods = [
-        Seeds(_series(group, styles), {result.seed: result.top1 for result in group.results})
+        Seeds(series_of(group, styles), {result.seed: result.top1 for result in group.results})
         for group in groups
     ]
     return dot_chart(methods, comparison.chance)
@@ -159,7 +114,7 @@ def _dots(groups: Sequence[Group], styles: Styles, comparison: Comparison) -> Do
 
 def _scatter(groups: Sequence[Group], styles: Styles) -> ScatterChart | None:
     points = [
-        CostPoint(_series(group, styles), group.gmac, group.mean, group.lowest, group.highest)
+        CostPoint(series_of(group, styles), group.gmac, group.mean, group.lowest, group.highest)
         for group in groups
         if group.gmac is not None
         and group.mean is not None
@@ -169,30 +124,14 @@ def _scatter(groups: Sequence[Group], styles: Styles) -> ScatterChart | None:
     return scatter_chart(points) if points else None
 
 
-def _members(runs: Sequence[Run], group: Group) -> list[Run]:
-    """Return a group's runs by seed, its unfinished ones included."""
-    folders = {*(result.folder for result in group.results), *group.unfinished}
-    members = [run for run in runs if str(run.folder) in folders]
-    return sorted(members, key=lambda run: (-1 if run.seed is None else run.seed, run.folder))
-
-
 def _curves(
     runs: Sequence[Run],
     groups: Sequence[Group],
     styles: Styles,
 ) -> CurvesSection | None:
-    drawn = [
-        (_series(group, styles), run)
-        for group in groups
-        for run in _members(runs, group)
-        if run.epochs
-    ]
 
     def curves(key: str) -> list[Curve]:
-        return [
-            Curve(series, f"{series.label}, seed {run.seed}", _logged(run, key))
-            for series, run in drawn
-        ]
+        return drawn_curves(runs, groups, styles, key)
 
     charts = (
         loss_curves("Training loss", curves("train.loss")),
@@ -202,41 +141,15 @@ def _curves(
     present = tuple(chart for chart in charts if chart is not None)
     if not present:
         return None
-    return CurvesSection(present, tuple(dict.fromkeys(series for series, _ in drawn)))
-
-
-def _representation_curves(runs: Sequence[Run]) -> CurvesSection | None:
-    """Draw the loss terms of the first representation: there is one a work folder."""
-    run = next((run for run in runs if run.kind == "representation" and run.epochs), None)
-    if run is None:
-        return None
-    terms = list(dict.fromkeys(key for epoch in run.epochs for key in epoch))
-    losses = [
-        key for key in terms if key.startswith("train.") and key not in ("train.top1", "train.top5")
-    ]
-    curves = [
-        Curve(
-            Series(
-                key.removeprefix("train."),
-                f"method-{order % NUM_COLOURS} dash-{order // NUM_COLOURS % MAX_DASHES}",
-            ),
-            key,
-            _logged(run, key),
-        )
-        for order, key in enumerate(losses)
-    ]
-    chart = loss_curves("Loss terms", curves)
-    return CurvesSection((chart,), tuple(c.series for c in curves)) if chart else None
-
-
-def _logged(run: Run, key: str) -> list[tuple[float, float]]:
-    return [(epoch["epoch"], epoch[key]) for epoch in run.epochs if key in epoch]
+    return CurvesSection(
+        present, tuple(dict.fromkeys(series for series, _ in drawn_runs(runs, groups, styles)))
+    )
 
 
 def _confusions(runs: Sequence[Run], groups: Sequence[Group], styles: Styles) -> list[HeatMap]:
     maps = []
     for group in groups:
-        finished = [run for run in _members(runs, group) if run.evaluation and run.summary]
+        finished = [run for run in members_of(runs, group) if run.evaluation and run.summary]
         best = max(finished, key=lambda run: run.evaluation.top1 if run.evaluation else 0.0)
         if best.evaluation is None:
             continue
@@ -245,47 +158,10 @@ def _confusions(runs: Sequence[Run], groups: Sequence[Group], styles: Styles) ->
             note = f"best of {len(finished)} seeds: {note}"
         maps.append(
             heat_map(
-                _series(group, styles).label,
+                series_of(group, styles).label,
                 note,
                 best.evaluation.confusion,
                 best.evaluation.classes,
             )
         )
     return maps
-
-
-def _recipes(
-    runs: Sequence[Run],
-    groups: Sequence[Group],
-    styles: Styles,
-) -> list[RecipeText]:
-    representations = [run for run in runs if run.kind == "representation"]
-    families = [(_series(group, styles), _members(runs, group)) for group in groups]
-    if representations:
-        families.append((Series("representation", "teacher"), representations))
-    texts = []
-    for series, members in families:
-        written = [run for run in members if run.recipe]
-        if written:
-            first, *others = written
-            differences = tuple((run.folder.name, _diff(first, run)) for run in others)
-            texts.append(RecipeText(series, first.folder.name, first.recipe, differences))
-    return texts
-
-
-def _diff(first: Run, other: Run) -> str:
-    lines = difflib.unified_diff(
-        first.recipe.splitlines(), other.recipe.splitlines(), lineterm="", n=0
-    )
-    changed = [line for line in lines if not line.startswith("@@")]
-    # The first two lines name the files compared.
-    return "\n".join(changed[2:]) or "the same recipe"
-
-
-def _or_dash(write: Callable[[Number], str]) -> Callable[[Number | None], str]:
-    """Make a writer of numbers write a dash for a number that is not known."""
-
-    def written(value: Number | None) -> str:
-        return "\N{EN DASH}" if value is None else write(value)
-
-    return written

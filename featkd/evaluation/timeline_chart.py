@@ -17,8 +17,8 @@ from featkd.evaluation.number_text import significant
 
 LABEL_WIDTH = 190.0
 STRIP_HEIGHT = 74.0
-STRIP_GAP = 14.0
-MAX_PREDICTIONS = 60
+STRIP_GAP = 20.0
+MAX_PREDICTIONS = 20
 """Predictions of one class that are drawn; the best."""
 
 
@@ -50,7 +50,7 @@ class Strip(NamedTuple):
 
 
 class AttentionStrip(NamedTuple):
-    """How much attention a network paid over time: axis from 0 to 1, SVG path."""
+    """How much attention a network paid over time: axis that covers it, SVG path."""
 
     axis: Axis
     path: str
@@ -92,7 +92,8 @@ def timeline_chart(
         [0.0, duration_sec or 0.0, *ends_sec], LABEL_WIDTH, CHART_WIDTH - 16.0, num_ticks=10
     )
     labels = dict.fromkeys([*annotations["label"], *predictions["label"]])
-    scores = [0.0, 1.0, *predictions["score"]]
+    # Scores of detectors seldom come near 1: strips are as high as the best of the video.
+    scores = [0.0, *predictions["score"]] if len(predictions) else [0.0, 1.0]
     strips, hidden, top = [], 0, 12.0
     for label in labels:
         axis = linear_axis(scores, top + STRIP_HEIGHT, top, num_ticks=2)
@@ -106,7 +107,8 @@ def timeline_chart(
         top += STRIP_HEIGHT + STRIP_GAP
     attention_strip = None
     if attention:
-        axis = linear_axis([0.0, 1.0], top + STRIP_HEIGHT, top, num_ticks=2)
+        paid = [value for _, value in attention]
+        axis = linear_axis(paid, top + STRIP_HEIGHT, top, num_ticks=2)
         attention_strip = AttentionStrip(axis, curve_path(attention, time_axis, axis))
         top += STRIP_HEIGHT + STRIP_GAP
     return TimelineChart(

@@ -449,7 +449,7 @@ def test_compare__detectors(featkd: Featkd, made: Detector, own_run: Path, tmp_p
     assert lines[0].startswith("split test: 3 videos, ")
     assert lines[1].split()[:8] == ["method", "model", "seeds", "0.1", "0.2", "0.3", "0.4", "0.5"]
     none, kd = (line.split() for line in lines[3:5])
-    assert (none[0], kd[0], kd[9]) == ("none", "kd", "+0.0")
+    assert (none[0], kd[0], kd[9]) == ("none", "kd", "0.0")
     assert none[3:9] == kd[3:9]
     comparison = json.loads(featkd("compare", work, "--json").stdout)
     record = json.loads((work / "students" / "kd-seed0" / "evaluation.json").read_text())

@@ -1,9 +1,11 @@
 import json
+import re
+import xml.etree.ElementTree as ET
 
 import pytest
 
 from featkd.errors import UsageError
-from featkd.evaluation import compare, compare_detectors, find_runs
+from featkd.evaluation import compare, compare_detectors, find_runs, write_report
 
 
 @pytest.fixture
@@ -76,3 +78,29 @@ def test_read_run__damaged_evaluation_of_a_detector(write_detector, tmp_path):
 
     with pytest.raises(UsageError, match=r"evaluation\.json is damaged: average"):
         find_runs(tmp_path)
+
+
+def test_write_report__of_detectors(write_detector, write_run, tmp_path):
+    write_detector("teacher", 0, 0.9, 0.7, kind="teacher")
+    write_detector("none", 0, 0.4, 0.2)
+    write_detector("kd", 0, 0.6, 0.4)
+    write_detector("kd", 1, 0.7, 0.6)
+    write_run("at", 0, hits=None)
+
+    write_report(tmp_path, tmp_path / "report.html")
+
+    page = (tmp_path / "report.html").read_text()
+    text = " ".join(re.sub(r"<[^>]*>", " ", page[page.index("<body>") :]).split())
+    assert "kd has the highest mAP of the distilled students" in text
+    assert "averaged over thresholds: 57.5 %" in text
+    assert "its teacher reaches 80.0 %" in text
+    assert "measured on 5 videos with 30 annotated segments, split “test”" in text
+    assert "at-seed0, 2 epochs logged" in text
+    assert "kd top_i3d 2 65.0 50.0 57.5 10.6" in text
+    assert "mAP (%)" in text
+    assert "top-1" not in text
+    assert "multiply-accumulates a window (GMAC)" in text
+    for outside in ("<script", "<link", "<img", "src=", "href=", "://", "url("):
+        assert outside not in page
+    body = page[page.index("<body>") : page.index("</body>")] + "</body>"
+    ET.fromstring(body.replace("<br>", "<br/>"))  # noqa: S314 - our own page
