@@ -9,7 +9,8 @@ validation videos, then every row with every seed, measured on the test videos. 
 resumes. *synthetic* are the six generated motions of the recipe `mini`; *real_motion* are the
 human poses of `data/motion` in the folder of shared data (FEATKD_SHARED), or of --poses, drawn as
 videos; *untrimmed* are the videos of several actions of `mini_detection`, whose backbones start
-from classifiers that the recipe `mini` trains. Writes benchmarks/results/<table>_<recipe>.json and .md.
+from classifiers that the recipe `mini` trains. Writes benchmarks/results/<table>_<recipe>.json and
+.md.
 """
 
 import argparse
