@@ -2,12 +2,14 @@
 
     python benchmarks/paper_table.py table1 --data synthetic --processes 2
     python benchmarks/paper_table.py table1 --data real_motion --processes 2
+    python benchmarks/paper_table.py table2 --data untrimmed --seeds 0,1,2 --processes 2
 
 Makes the table as `featkd experiment` does: each method's weight by the same search on the
 validation videos, then every row with every seed, measured on the test videos. Interrupted, it
 resumes. *synthetic* are the six generated motions of the recipe `mini`; *real_motion* are the
 human poses of `data/motion` in the folder of shared data (FEATKD_SHARED), or of --poses, drawn as
-videos. Writes benchmarks/results/<table>_<recipe>.json and .md.
+videos; *untrimmed* are the videos of several actions of `mini_detection`, and its backbones start
+from the teacher of `mini`. Writes benchmarks/results/<table>_<recipe>.json and .md.
 """
 
 import argparse
@@ -19,7 +21,8 @@ from table_record import record_table
 
 from featkd.cli.experiment_stages import make_tables
 from featkd.cli.progress import show_progress
-from featkd.recipes import Recipe, load_recipe
+from featkd.experiment import Workspace, synthesize_dataset, train_teacher
+from featkd.recipes import AnyRecipe, Recipe, load_any_recipe, load_recipe
 from featkd.recipes.table import load_table
 from featkd.types import Progress
 
@@ -36,11 +39,22 @@ def load_real_motion(overrides: list[str], poses: Path, progress: Progress) -> R
     return recipe
 
 
+def load_untrimmed(overrides: list[str], progress: Progress) -> AnyRecipe:
+    """The recipe, the weights its backbones start from trained; `make_tables` makes its videos."""
+    recipe = load_any_recipe("mini_detection", overrides)
+    weights = recipe.teacher.backbone_weights
+    if weights is not None and not weights.exists():
+        mini = load_recipe("mini")
+        synthesize_dataset(mini.synthetic, mini.data.manifest.parent, progress)
+        train_teacher(Workspace(mini), progress)
+    return recipe
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     shared = Path(os.environ.get("FEATKD_SHARED", "../shared"))
     parser.add_argument("table")
-    parser.add_argument("--data", choices=["synthetic", "real_motion"], required=True)
+    parser.add_argument("--data", choices=["synthetic", "real_motion", "untrimmed"], required=True)
     parser.add_argument(
         "--poses", type=Path, default=shared / "data" / "motion" / "jhmdb14_gt2dpose.npz"
     )
@@ -51,11 +65,14 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], dest="overrides")
     arguments = parser.parse_args()
     with show_progress(quiet=False) as progress:
-        recipe = (
-            load_synthetic(arguments.overrides)
-            if arguments.data == "synthetic"
-            else load_real_motion(arguments.overrides, arguments.poses, progress)
-        )
+        recipe: AnyRecipe
+        match arguments.data:
+            case "synthetic":
+                recipe = load_synthetic(arguments.overrides)
+            case "real_motion":
+                recipe = load_real_motion(arguments.overrides, arguments.poses, progress)
+            case _:
+                recipe = load_untrimmed(arguments.overrides, progress)
         (table,) = make_tables(
             load_table(arguments.table),
             [recipe],

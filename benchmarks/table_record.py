@@ -1,11 +1,13 @@
 """How a table of an experiment is recorded."""
 
+from detection_table_record import detection_markdown
 from record import RESULTS, save_record
 
 from featkd.cli.figures import gmac, percent, points
-from featkd.experiment import Workspace
+from featkd.experiment.detection.table import DetectionTable
+from featkd.experiment.open_workspace import open_workspace
 from featkd.experiment.table import Table
-from featkd.recipes import Recipe
+from featkd.recipes import AnyRecipe
 
 _COLUMNS = (
     "method",
@@ -20,12 +22,12 @@ _COLUMNS = (
 )
 
 
-def record_table(table: Table, recipe: Recipe) -> None:
+def record_table(table: Table | DetectionTable, recipe: AnyRecipe) -> None:
     """Write results/<table>_<recipe>.json and .md, and print the latter."""
     name = f"{table.name}_{table.recipe}"
     content = {"table": table.to_json(), "recipe": recipe.model_dump(mode="json")}
-    save_record(name, content, device=Workspace(recipe).device)
-    text = as_markdown(table)
+    save_record(name, content, device=open_workspace(recipe).device)
+    text = as_markdown(table) if isinstance(table, Table) else detection_markdown(table)
     (RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
     print(text)
 

@@ -1,29 +1,46 @@
 """The stages of a table: what its students need is made first, then the students."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from featkd.errors import UsageError
 from featkd.evaluation import read_run, write_report
-from featkd.experiment import Workspace, evaluate_run, represent, synthesize_dataset, train_teacher
+from featkd.experiment import (
+    Workspace,
+    evaluate_run,
+    represent,
+    synthesize_dataset,
+    synthesize_untrimmed_dataset,
+    train_teacher,
+)
+from featkd.experiment.detection.evaluate import evaluate_detector
+from featkd.experiment.detection.representation import represent_detector
+from featkd.experiment.detection.table import DetectionTable, make_detection_table
+from featkd.experiment.detection.train_teacher import train_detection_teacher
+from featkd.experiment.detection.workspace import DetectionWorkspace
 from featkd.experiment.needs import joint_requirements
-from featkd.experiment.table import Table, choose_rows, make_table, with_rows
+from featkd.experiment.table import Table, make_table
+from featkd.experiment.table_rows import choose_rows, with_rows
 from featkd.experiment.workspace import write_json
 from featkd.extract import extract
-from featkd.recipes import Recipe
-from featkd.recipes.table import TableSpec
+from featkd.recipes import AnyRecipe, DetectionRecipe, Recipe
+from featkd.recipes.detection_table import DetectionTableSpec
+from featkd.recipes.table import AnyTableSpec, TableSpec
 from featkd.types import Progress
 
 
 def make_tables(
-    table: TableSpec,
-    recipes: Sequence[Recipe],
+    table: AnyTableSpec,
+    recipes: Sequence[AnyRecipe],
     row_names: Sequence[str],
     seeds: Sequence[int],
     *,
     search_seeds: Sequence[int],
     num_processes: int,
     progress: Progress,
-) -> list[Table]:
-    """Make a table with each recipe, and leave it as JSON and HTML in the recipe's work folder.
+) -> list[Table | DetectionTable]:
+    """Make a table with each recipe, and leave it as JSON in the recipe's work folder.
+
+    A table of classifiers is left there as HTML too.
 
     Args:
         table: its specification.
@@ -35,26 +52,42 @@ def make_tables(
         progress: shows the work.
 
     Raises:
+        UsageError: a recipe is of another task than the table.
         FeatkdError: whatever a stage meets.
     """
-    rows = choose_rows(table, row_names)
-    made = []
+    made: list[Table | DetectionTable] = []
     for recipe in recipes:
-        prepare(with_rows(recipe, rows), progress)
-        result = make_table(
-            table,
-            recipe,
-            rows,
-            seeds,
-            search_seeds=search_seeds,
-            num_processes=num_processes,
-            progress=progress,
-        )
+        if isinstance(table, DetectionTableSpec) and isinstance(recipe, DetectionRecipe):
+            detectors = choose_rows(table.name, table.rows, row_names)
+            prepare_detection(with_rows(recipe, detectors), progress)
+            result: Table | DetectionTable = make_detection_table(
+                table,
+                recipe,
+                detectors,
+                seeds,
+                search_seeds=search_seeds,
+                num_processes=num_processes,
+                progress=progress,
+            )
+        elif isinstance(table, TableSpec) and isinstance(recipe, Recipe):
+            rows = choose_rows(table.name, table.rows, row_names)
+            prepare(with_rows(recipe, rows), progress)
+            result = make_table(
+                table,
+                recipe,
+                rows,
+                seeds,
+                search_seeds=search_seeds,
+                num_processes=num_processes,
+                progress=progress,
+            )
+            _write_html(table, recipe, rows, seeds)
+        else:
+            raise UsageError(
+                f"recipe {recipe.name!r} is for {recipe.task} and table {table.name!r} for "
+                f"{table.task}; expected the same"
+            )
         write_json(recipe.folder / f"{table.name}.json", result.to_json())
-        folders = [recipe.folder / "teacher"]
-        folders += [recipe.folder / "students" / f"{n}-seed{seed}" for n in rows for seed in seeds]
-        runs = [read_run(folder) for folder in folders]
-        write_report(runs, recipe.folder / f"{table.name}.html", title=table.title)
         made.append(result)
     return made
 
@@ -75,3 +108,26 @@ def prepare(recipe: Recipe, progress: Progress) -> None:
     needs = joint_requirements(recipe)
     if needs.attention_layers or needs.modules:
         represent(workspace, progress)
+
+
+def prepare_detection(recipe: DetectionRecipe, progress: Progress) -> None:
+    """`prepare` for detection; raises as it does."""
+    if recipe.synthetic is not None:
+        synthesize_untrimmed_dataset(recipe.synthetic, recipe.data.manifest.parent, progress)
+    workspace = DetectionWorkspace(recipe)
+    train_detection_teacher(workspace, progress)
+    if not (workspace.teacher_folder / "evaluation.json").exists():
+        evaluate_detector(workspace, workspace.teacher_folder, progress=progress)
+    extract(workspace, progress)
+    needs = joint_requirements(recipe)
+    if needs.attention_layers or needs.modules:
+        represent_detector(workspace, progress)
+
+
+def _write_html(
+    table: TableSpec, recipe: Recipe, rows: Iterable[str], seeds: Sequence[int]
+) -> None:
+    folders = [recipe.folder / "teacher"]
+    folders += [recipe.folder / "students" / f"{n}-seed{seed}" for n in rows for seed in seeds]
+    runs = [read_run(folder) for folder in folders]
+    write_report(runs, recipe.folder / f"{table.name}.html", title=table.title)

@@ -4,10 +4,13 @@ from collections.abc import Mapping
 
 import click
 
+from featkd.cli.detection_table import print_detection_table
 from featkd.cli.figures import UNKNOWN, gmac, millions, percent, points
+from featkd.cli.table_notes import explain
 from featkd.cli.tables import print_json, print_table
+from featkd.experiment.detection.table import DetectionTable
 from featkd.experiment.table import Table, TableRow
-from featkd.recipes.table import TableSpec
+from featkd.recipes.table import AnyTableSpec
 
 _WORDS = ("method", "model", "weight")
 _COLUMNS = (
@@ -25,7 +28,7 @@ _COLUMNS = (
 )
 
 
-def list_tables(tables: Mapping[str, TableSpec], *, as_json: bool) -> None:
+def list_tables(tables: Mapping[str, AnyTableSpec], *, as_json: bool) -> None:
     """The tables that can be made."""
     if as_json:
         print_json({name: table.model_dump(mode="json") for name, table in tables.items()})
@@ -39,8 +42,11 @@ def list_tables(tables: Mapping[str, TableSpec], *, as_json: bool) -> None:
     )
 
 
-def print_made_table(table: Table) -> None:
+def print_made_table(table: Table | DetectionTable) -> None:
     """A row for each student, below a line that says what was measured."""
+    if isinstance(table, DetectionTable):
+        print_detection_table(table)
+        return
     click.echo(
         f"{table.title}; {table.recipe}, split {table.split}: {table.num_videos} videos of "
         f"{table.num_classes} classes; guessing gets {percent(1 / table.num_classes)} %, the "
@@ -57,17 +63,7 @@ def print_made_table(table: Table) -> None:
         [[row[column] for column in columns] for row in rows],
         numeric=[column for column in columns if column not in _WORDS],
     )
-    click.echo(
-        "± is the sample deviation over seeds. p is of the exact paired sign-flip test over seeds; "
-        f"{len(table.rows[0].results)} seeds cannot give less than "
-        f"{2 / 2 ** len(table.rows[0].results):g}."
-    )
-    edges = [name for name, found in table.searches.items() if found.is_at_the_edge]
-    if edges:
-        click.echo(
-            f"The chosen weight of {', '.join(edges)} is the least or the greatest that was tried; "
-            "one beyond it may be better."
-        )
+    explain(len(table.rows[0].results), table.searches)
 
 
 def _row(row: TableRow) -> dict[str, str]:

@@ -14,6 +14,8 @@ from featkd import experiment
 from featkd.cache import CodecError, Mismatch
 from featkd.cli.codec_columns import is_exact
 from featkd.errors import UsageError
+from featkd.experiment.detection.representation import represent_detector
+from featkd.experiment.detection.student import distill_detector
 from featkd.experiment.detection.train_teacher import train_detection_teacher
 from featkd.experiment.detection.workspace import DetectionWorkspace
 from featkd.experiment.open_workspace import AnyWorkspace
@@ -123,17 +125,19 @@ def extract(workspace: AnyWorkspace, progress: Progress) -> StageResult:
     )
 
 
-def represent(workspace: experiment.Workspace, progress: Progress) -> StageResult:
-    """Learn the teacher's attention head and CVAE from the cache."""
-    return _timed(
-        "represent",
-        workspace.representation_folder,
-        lambda: experiment.represent(workspace, progress),
-    )
+def represent(workspace: AnyWorkspace, progress: Progress) -> StageResult:
+    """Learn the teacher's attention heads and CVAEs from the cache."""
+
+    def work() -> bool:
+        if isinstance(workspace, DetectionWorkspace):
+            return represent_detector(workspace, progress)
+        return experiment.represent(workspace, progress)
+
+    return _timed("represent", workspace.representation_folder, work)
 
 
 def distill(
-    workspace: experiment.Workspace,
+    workspace: AnyWorkspace,
     name: str,
     seed: int,
     signal: Signal,
@@ -155,10 +159,19 @@ def distill(
     """
     label = name if signal == "cached" else f"{name}+live"
     folder = workspace.student_folder(label, seed)
-    result = _timed(
-        f"distill {label}, seed {seed}",
-        folder,
-        lambda: experiment.distill(
+
+    def work() -> bool:
+        if isinstance(workspace, DetectionWorkspace):
+            return distill_detector(
+                workspace,
+                name,
+                seed,
+                signal=signal,
+                allowed=allowed,
+                committed_only=committed_only,
+                progress=progress,
+            )
+        return experiment.distill(
             workspace,
             name,
             seed,
@@ -166,8 +179,9 @@ def distill(
             allowed=allowed,
             committed_only=committed_only,
             progress=progress,
-        ),
-    )
+        )
+
+    result = _timed(f"distill {label}, seed {seed}", folder, work)
     exceptions = TypeAdapter(list[Mismatch]).validate_python(
         read_json(folder / "summary.json").get("allowed_mismatches", [])
     )

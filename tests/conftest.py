@@ -197,6 +197,12 @@ def save_untrained_detector(workspace: DetectionWorkspace) -> None:
 
 
 @pytest.fixture(scope="session")
+def save_untrained() -> Callable[[DetectionWorkspace], None]:
+    """`save_untrained_detector`, for tests."""
+    return save_untrained_detector
+
+
+@pytest.fixture(scope="session")
 def extracted_windows(
     tmp_path_factory: pytest.TempPathFactory,
     make_detection_workspace: Callable[..., DetectionWorkspace],

@@ -74,11 +74,11 @@ def distill(
     from featkd.cli import stages
     from featkd.cli.progress import show_progress
     from featkd.cli.stage_tables import print_stages
-    from featkd.experiment import Workspace
     from featkd.experiment.needs import distiller_requirements
-    from featkd.recipes import load_recipe
+    from featkd.experiment.open_workspace import open_workspace
+    from featkd.recipes import load_any_recipe
 
-    workspace = Workspace(load_recipe(recipe_source, overrides))
+    workspace = open_workspace(load_any_recipe(recipe_source, overrides))
     chosen = tuple(workspace.recipe.distillers) if every else tuple(dict.fromkeys(names))
     for name in chosen:
         # An unknown name shall not wait for the students before it.

@@ -80,14 +80,14 @@ def experiment(
     Without TABLE, lists them. Trains teacher, cache and representation where they are
     missing, chooses each method's weight on the validation split (the same number of values for
     every method), trains every row with every seed, and measures on the test split. Stopped, it
-    goes on where it was. Writes <workdir>/<table>.json and <table>.html, with pictures, beside the
-    run folders.
+    goes on where it was. Writes <workdir>/<table>.json beside the run folders, and of classifiers
+    <table>.html, with pictures.
     """
     from featkd.cli.experiment_stages import make_tables
     from featkd.cli.experiment_tables import list_tables, print_made_table
     from featkd.cli.progress import show_progress
     from featkd.cli.tables import print_json
-    from featkd.recipes import load_recipe
+    from featkd.recipes import load_any_recipe
     from featkd.recipes.table import load_table, shipped_tables
 
     if table_name is None:
@@ -97,7 +97,7 @@ def experiment(
     if weights is None:
         weights = "paper" if scale == "full" and not recipe_sources else "searched"
     recipes = [
-        load_recipe(source, overrides)
+        load_any_recipe(source, overrides)
         for source in recipe_sources or (table.full if scale == "full" else table.mini)
     ]
     with show_progress(quiet=quiet) as progress:

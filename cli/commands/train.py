@@ -9,9 +9,10 @@ from featkd.cli.options import example, output_options, recipe_options
 @recipe_options
 @output_options
 def train(*, recipe_source: str, overrides: tuple[str, ...], as_json: bool, quiet: bool) -> None:
-    """Train the teacher of a recipe from labels, or from annotated segments for detection.
+    """Train the teacher of a recipe from labels.
 
-    Reads the manifest and its videos (the training split). Writes <workdir>/teacher: weights
+    Reads the manifest and its videos (the training split), and for detection the annotated segments
+    beside the manifest. Writes <workdir>/teacher: weights
     (model.safetensors), the log of the epochs, the resolved recipe and a summary. A stopped run
     goes on from its last finished epoch. Weights that the recipe names and that need no training
     (teacher.weights) are put there as they are.

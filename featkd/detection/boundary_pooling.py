@@ -44,7 +44,7 @@ def boundary_max_pool(
             "for ends"
         )
     steps = windows.detach().clamp(0, time - 1).long()
-    first, last = steps.unflatten(2, (2, 2)).permute(3, 0, 2, 1).flatten(1, 2)
+    first, last = steps.reshape(*steps.shape[:2], 2, 2).permute(3, 0, 2, 1).flatten(1, 2)
     groups = features.reshape(2 * batch, channels // 2, time)
     pooled: Tensor = _RangeMax.apply(groups, first, last)  # type: ignore[no-untyped-call]
     return pooled.view(batch, channels, -1)
@@ -74,7 +74,7 @@ class _RangeMax(torch.autograd.Function):
         maxima = groups.new_empty(len(groups), groups.shape[1], first.shape[1])
         size = table.num_groups
         for values, covering, result in zip(
-            groups.split(size), entries.split(size), maxima.split(size), strict=True
+            *(torch.split(part, size) for part in (groups, entries, maxima)), strict=True
         ):
             torch.maximum(*table.look_up(values, covering), out=result)
         ctx.save_for_backward(groups, entries)
@@ -101,7 +101,7 @@ class _RangeMax(torch.autograd.Function):
         ][::-1]
         result = torch.empty_like(groups)
         for values, covering, given, received in zip(
-            *(part.split(size) for part in (groups, entries, gradient, result)), strict=True
+            *(torch.split(part, size) for part in (groups, entries, gradient, result)), strict=True
         ):
             left, right = table.look_up(values, covering)
             torch.gt(right, left, out=is_later)
@@ -123,8 +123,7 @@ class _RangeTable:
     would pass the last time step are unset.
 
     Attributes:
-        num_groups: how many groups the table holds. On a CPU it is one, so that the table stays in
-            the processor's cache; other devices prefer few large operations.
+        num_groups: how many groups the table holds at a time.
         entries: the table.
         found: maxima of both parts of each range.
     """
@@ -133,7 +132,7 @@ class _RangeTable:
         self, groups: Float[Tensor, "groups channels time"], num_levels: int, num_ranges: int
     ) -> None:
         """Make space for tables of these groups, with ranges shorter than 2^num_levels."""
-        self.num_groups = 1 if groups.is_cpu else max(1, len(groups))
+        self.num_groups = _groups_at_once(groups)
         channels, time = groups.shape[1:]
         self.entries = groups.new_empty(channels, self.num_groups, num_levels, time)
         self.found = groups.new_empty(channels, self.num_groups, 2, num_ranges)
@@ -166,6 +165,11 @@ class _RangeTable:
             torch.maximum(earlier, later, out=above)
         torch.index_select(self._rows, 1, entries.view(-1), out=self._found_rows)
         return self._left, self._right
+
+
+def _groups_at_once(groups: Float[Tensor, "groups channels time"]) -> int:
+    """One on a CPU, where its table stays in the cache; other devices like few large operations."""
+    return 1 if groups.is_cpu else len(groups)
 
 
 def _levels(

@@ -33,6 +33,20 @@ class WindowClip(Clip):
 
     offset: int = 0
 
+    def whole_video(self) -> Clip:
+        """The video as the manifest has it."""
+        return Clip(
+            video_id=self.video_id.rpartition("@")[0],
+            path=self.path,
+            label=self.label,
+            num_frames=self.num_frames,
+            width=self.width,
+            height=self.height,
+            fps=self.fps,
+            start_sec=self.start_sec,
+            end_sec=self.end_sec,
+        )
+
 
 class WindowViews(Spec):
     """Windows of untrimmed videos to train on, and views of them; the defaults are AFSD's."""
@@ -192,13 +206,13 @@ def _window_clip(video: Clip, offset: int) -> WindowClip:
 
 
 def padded(read: FrameReader) -> FrameReader:
-    """A reader that shows frames from a clip's end on as `MEAN_GREY`."""
+    """A reader of windows: of their videos, and from a video's end on `MEAN_GREY`."""
 
     def read_padded(
         clip: Clip, frame_indices: Sequence[int]
     ) -> UInt8[np.ndarray, "frames height width channels"]:
         inside = [index for index in frame_indices if index < clip.num_frames]
-        frames = read(clip, inside)
+        frames = read(clip.whole_video() if isinstance(clip, WindowClip) else clip, inside)
         if len(inside) == len(frame_indices):
             return frames
         shown = np.full((len(frame_indices), *frames.shape[1:]), MEAN_GREY, dtype=np.uint8)

@@ -12,6 +12,7 @@ from featkd.evaluation.compare import (
     Group,
     SeedResult,
     compare,
+    difference_by_seed,
     paired_difference,
 )
 from featkd.evaluation.compare_detectors import (
@@ -57,6 +58,7 @@ __all__ = [
     "average_views",
     "compare",
     "compare_detectors",
+    "difference_by_seed",
     "find_runs",
     "fuse_scores",
     "measure_accuracy",

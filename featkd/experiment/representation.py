@@ -1,31 +1,21 @@
 """`represent`: train the teacher's attention head and CVAE on its cache, write the attention."""
 
-import time
+from torch import nn
 
-import numpy as np
-
-from featkd.cache import ArraySpec, Fingerprint, FolderStore, compare
-from featkd.cache.signal import attention_array, feature_array
+from featkd.cache import FolderStore
 from featkd.distillers import Requirements
-from featkd.experiment.arrays import REPRESENTATION_LAYER
+from featkd.experiment.attention_layer import learn_attention, map_shape
 from featkd.experiment.fingerprint import representation_fingerprint
 from featkd.experiment.frozen_modules import (
     ModuleArguments,
     build_modules,
-    load_frozen_modules,
     save_frozen_modules,
 )
 from featkd.experiment.opened_cache import OpenedCache
-from featkd.experiment.run_folder import begin, finish, is_finished
+from featkd.experiment.run_folder import begin, finish
 from featkd.experiment.teacher import FrozenTeacher
 from featkd.experiment.workspace import Workspace
-from featkd.recipes.extract_section import ATTENTION_KEY
-from featkd.representation import attention_by_row
-from featkd.training import (
-    RepresentationTraining,
-    seed_everything,
-    settings_digest,
-)
+from featkd.training import RepresentationTraining, seed_everything
 from featkd.types import Progress, Silent, TapSpec
 
 
@@ -43,34 +33,26 @@ def represent(workspace: Workspace, progress: Progress | None = None) -> bool:
     """
     shown = progress or Silent()
     spec = workspace.recipe.representation
-    folder = workspace.representation_folder
     teacher = FrozenTeacher(workspace)
-    tap = TapSpec(spec.layer, "full")
-    needs = Requirements(taps=(tap,))
-    fingerprint = representation_fingerprint(workspace, teacher.fingerprint)
-    settings = settings_digest({"fingerprint": dict(fingerprint)})
-    with FolderStore.open(workspace.cache_path) as store:
-        OpenedCache(workspace, store, teacher, needs)
-        # The modules went with their cache if that was deleted.
-        trained = is_finished(folder, settings) and "cvae" in store.module_names()
-        if trained and _has_all_attention(store):
-            return False
-    with FolderStore.open_for_writing(workspace.cache_path) as store:
-        opened = OpenedCache(workspace, store, teacher, needs)
-        if not trained:
-            known = store.layers().get(REPRESENTATION_LAYER)
-            if known is not None and compare(known.fingerprint, fingerprint):
-                # Attention of modules that are about to be replaced.
-                store.remove_arrays([array.name for array in known.arrays])
-            _train(workspace, opened, teacher, tap, settings, shown)
-        _write_attention(workspace, opened, tap, fingerprint, shown)
-    return True
+    needs = Requirements(taps=(TapSpec(spec.layer, "full"),))
 
+    def open_cache(store: FolderStore) -> OpenedCache:
+        return OpenedCache(workspace, store, teacher, needs)
 
-def _has_all_attention(store: FolderStore) -> bool:
-    return (
-        REPRESENTATION_LAYER in store.layers()
-        and len(store.committed_parts(REPRESENTATION_LAYER)) == store.num_parts
+    def train(opened: OpenedCache, settings: str) -> None:
+        _train(workspace, opened, teacher, settings, shown)
+
+    def load_heads(opened: OpenedCache) -> dict[str, nn.Module]:
+        return {spec.layer: opened.modules()["attention_head"]}
+
+    return learn_attention(
+        workspace,
+        fingerprint=representation_fingerprint(workspace, teacher.fingerprint),
+        module="cvae",
+        open_cache=open_cache,
+        train=train,
+        load_heads=load_heads,
+        progress=shown,
     )
 
 
@@ -78,14 +60,13 @@ def _train(
     workspace: Workspace,
     opened: OpenedCache,
     teacher: FrozenTeacher,
-    tap: TapSpec,
     settings: str,
     progress: Progress,
 ) -> None:
     recipe, spec = workspace.recipe, workspace.recipe.representation
     folder = workspace.representation_folder
     store = opened.store
-    channels, num_steps, height, width = _map_shape(opened, tap)
+    channels, num_steps, height, width = map_shape(store, spec.layer)
     arguments = ModuleArguments(
         layer=spec.layer,
         attention_head=spec.attention_head,
@@ -126,44 +107,3 @@ def _train(
             "parameters": sum(p.numel() for m in modules.items().values() for p in m.parameters()),
         },
     )
-
-
-def _map_shape(opened: OpenedCache, tap: TapSpec) -> tuple[int, int, int, int]:
-    layers = opened.store.layers().values()
-    (array,) = [a for layer in layers for a in layer.arrays if a.name == feature_array(tap)]
-    channels, num_steps, height, width = array.shape
-    return channels, num_steps, height, width
-
-
-def _write_attention(
-    workspace: Workspace,
-    opened: OpenedCache,
-    tap: TapSpec,
-    fingerprint: Fingerprint,
-    progress: Progress,
-) -> None:
-    store = opened.store
-    channels, num_steps, _, _ = _map_shape(opened, tap)
-    name = attention_array(tap.layer)
-    dtype, compression = workspace.recipe.extract.codec(ATTENTION_KEY)
-    if REPRESENTATION_LAYER in store.layers():  # it goes on as it was begun
-        (compression,) = {a.compression for a in store.layers()[REPRESENTATION_LAYER].arrays}
-    spec = ArraySpec(name=name, shape=(channels, num_steps), dtype=dtype, compression=compression)
-    store.add_layer(REPRESENTATION_LAYER, [spec], fingerprint)
-    done = store.committed_parts(REPRESENTATION_LAYER)
-    head = load_frozen_modules(store, workspace.device)["attention_head"]
-    missing = [part for part in range(store.num_parts) if part not in done]
-    for part in progress.track(
-        missing, description="attention", total=store.num_parts, unit="part", done=len(done)
-    ):
-        started = time.perf_counter()
-        rows = store.part_range(part)
-        failures = {row: opened.failures[row] for row in rows if row in opened.failures}
-        readable = [row for row in rows if row not in failures]
-        values = np.zeros((len(rows), channels, num_steps), dtype=np.float32)
-        if readable:
-            maps = store.read_rows(feature_array(tap), readable)
-            attention = attention_by_row(head, maps.to(workspace.device).float())
-            values[[row - rows.start for row in readable]] = attention.cpu().numpy()
-        seconds = {"attention": time.perf_counter() - started}
-        store.write_part(REPRESENTATION_LAYER, part, {name: values}, failures, seconds)

@@ -1,22 +1,20 @@
 """Training one student against the cache, or against the live teacher."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import replace
-from pathlib import Path
 from typing import Literal
-
-from pydantic import TypeAdapter
 
 from featkd.cache import FolderStore
 from featkd.cache.signal import SignalSource, feature_array
 from featkd.distillers import Requirements
 from featkd.errors import UsageError
+from featkd.experiment.begun_samples import begun_with
 from featkd.experiment.classifier import ClassifierRun, run_classifier
 from featkd.experiment.initial_weights import InitialWeights, WeightsOfFile, WeightsOfTeacher
 from featkd.experiment.needs import distiller_requirements
 from featkd.experiment.opened_cache import OpenedCache
 from featkd.experiment.teacher import FrozenTeacher
-from featkd.experiment.workspace import Workspace, read_json, write_json
+from featkd.experiment.workspace import Workspace
 from featkd.models import (
     LAST_LAYER,
     LiveSignal,
@@ -230,7 +228,7 @@ def _train(
     views.frames = None if source.needs_clips else opened.frames(card.preprocess.size)
     label = name if signal == "cached" else f"{name}+live"
     folder = workspace.student_folder(label, seed)
-    samples = _begun_with(folder, opened.samples) if committed_only else opened.samples
+    samples = begun_with(folder, opened.samples) if committed_only else opened.samples
     run = replace(
         student_run(workspace, name, seed, opened, card, initial),
         name=label,
@@ -252,12 +250,3 @@ def _train(
     finally:
         # Others may share these views when the cache is closed.
         views.check = views.frames = None
-
-
-def _begun_with(folder: Path, samples: Sequence[int]) -> list[int]:
-    """The clips a run on a growing cache began with: those of now, at its first start."""
-    path = folder / "samples.json"
-    if not path.exists():
-        write_json(path, {"samples": list(samples)})
-    begun: list[int] = TypeAdapter(list[int]).validate_python(read_json(path)["samples"])
-    return begun

@@ -2,7 +2,7 @@
 
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,14 +10,28 @@ from pathlib import Path
 from threading import Thread
 
 import torch
+from pydantic import TypeAdapter
 
 from featkd.cache import sha256_of_state_dict
+from featkd.detection.checkpoint import read_detector
+from featkd.detection.mean_average_precision import measure_mean_average_precision
+from featkd.experiment.detection.evaluate import (
+    DetectionRun,
+    detect_in_split,
+    evaluate_detector,
+)
+from featkd.experiment.detection.student import distill_detector
+from featkd.experiment.detection.workspace import DetectionWorkspace
 from featkd.experiment.evaluate import evaluate, evaluate_run
+from featkd.experiment.open_workspace import AnyWorkspace, open_workspace
 from featkd.experiment.student import distill
-from featkd.experiment.workspace import Workspace, read_json, write_json
+from featkd.experiment.workspace import read_json, write_json
 from featkd.models import read_weights
-from featkd.recipes import Recipe
+from featkd.recipes import AnyRecipe
 from featkd.types import Progress, Silent
+
+MEASURES: Mapping[str, str] = {"classification": "top1", "detection": "average"}
+"""What students of a task are measured by: its name in ``evaluation.json``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +43,16 @@ class Student:
 
 
 def train_students(
-    recipe: Recipe,
+    recipe: AnyRecipe,
     students: Sequence[Student],
     *,
     split: str,
     num_processes: int = 1,
     progress: Progress | None = None,
 ) -> dict[Student, float]:
-    """Top-1 of students on a split; those that are not trained or measured yet are first.
+    """Scores of students on a split; those that are not trained or measured yet are first.
+
+    The score of a classifier is top-1, that of a detector the average of its mAP.
 
     On the recipe's test split the result is the run's ``evaluation.json``; on another it is kept
     beside it, in ``<split>.json``.
@@ -55,22 +71,22 @@ def train_students(
     """
     shown = progress or Silent()
     if num_processes == 1:
-        workspace = Workspace(recipe)
-        return {student: _top1(workspace, student, split, shown) for student in students}
-    top1: dict[Student, float] = {}
+        workspace = open_workspace(recipe)
+        return {student: _score(workspace, student, split, shown) for student in students}
+    scores: dict[Student, float] = {}
     for student, value in shown.track(
         _in_processes(recipe, students, split, num_processes),
         description="students",
         total=len(students),
         unit="student",
     ):
-        top1[student] = value
+        scores[student] = value
         shown.note(f"{student.name}, seed {student.seed}: {value:.1%} on {split}")
-    return top1
+    return scores
 
 
 def _in_processes(
-    recipe: Recipe, students: Sequence[Student], split: str, num_processes: int
+    recipe: AnyRecipe, students: Sequence[Student], split: str, num_processes: int
 ) -> Iterator[tuple[Student, float]]:
     with _worker_pool(num_processes) as pool:
         content = recipe.model_dump_json()
@@ -103,34 +119,49 @@ def _end_with_parent() -> None:
 
 
 def _work(recipe_json: str, student: Student, split: str) -> float:
-    return _top1(_workspace(recipe_json), student, split, Silent())
+    return _score(_workspace(recipe_json), student, split, Silent())
 
 
 @lru_cache(maxsize=1)
-def _workspace(recipe_json: str) -> Workspace:
+def _workspace(recipe_json: str) -> AnyWorkspace:
     """One per process, so that its rendered views serve every student the process trains."""
-    return Workspace(Recipe.model_validate_json(recipe_json))
+    recipe: AnyRecipe = TypeAdapter(AnyRecipe).validate_json(recipe_json)
+    return open_workspace(recipe)
 
 
-def _top1(workspace: Workspace, student: Student, split: str, progress: Progress) -> float:
-    distill(workspace, student.name, student.seed, progress=progress)
+def _score(workspace: AnyWorkspace, student: Student, split: str, progress: Progress) -> float:
+    if isinstance(workspace, DetectionWorkspace):
+        distill_detector(workspace, student.name, student.seed, progress=progress)
+    else:
+        distill(workspace, student.name, student.seed, progress=progress)
     folder = workspace.student_folder(student.name, student.seed)
-    weights = folder / "model.safetensors"
+    digest = _digest(workspace, folder / "model.safetensors")
+    measure = MEASURES[workspace.recipe.task]
     is_test = split == workspace.recipe.data.test_split
     path = folder / ("evaluation.json" if is_test else f"{split}.json")
-    if path.is_file() and _is_of(path, weights):
-        return float(str(read_json(path)["top1"]))
+    if path.is_file() and read_json(path)["weights_sha256"] == digest:
+        return float(str(read_json(path)[measure]))
     if is_test:
-        return evaluate_run(workspace, folder, progress=progress).top1
-    accuracy = evaluate(workspace, weights, split, progress=progress)
-    write_json(path, {"top1": accuracy.top1, "weights_sha256": _digest(weights)})
-    return accuracy.top1
+        return _evaluate(workspace, folder, progress)
+    score = _measure(workspace, folder, split, progress)
+    write_json(path, {measure: score, "weights_sha256": digest})
+    return score
 
 
-def _is_of(evaluation: Path, weights: Path) -> bool:
-    """Whether a measurement is of these very weights."""
-    return read_json(evaluation)["weights_sha256"] == _digest(weights)
+def _evaluate(workspace: AnyWorkspace, folder: Path, progress: Progress) -> float:
+    """Measure on the test split and leave that in the run's folder."""
+    if isinstance(workspace, DetectionWorkspace):
+        return evaluate_detector(workspace, folder, progress=progress).average
+    return evaluate_run(workspace, folder, progress=progress).top1
 
 
-def _digest(weights: Path) -> str:
-    return sha256_of_state_dict(read_weights(weights)[1])
+def _measure(workspace: AnyWorkspace, folder: Path, split: str, progress: Progress) -> float:
+    if isinstance(workspace, DetectionWorkspace):
+        found = detect_in_split([DetectionRun(workspace, folder)], split, progress=progress)
+        return measure_mean_average_precision(found.predictions, found.truth).average
+    return evaluate(workspace, folder / "model.safetensors", split, progress=progress).top1
+
+
+def _digest(workspace: AnyWorkspace, weights: Path) -> str:
+    is_detector = isinstance(workspace, DetectionWorkspace)
+    return sha256_of_state_dict((read_detector if is_detector else read_weights)(weights)[1])

@@ -11,7 +11,8 @@ from featkd.experiment.student_pool import Student, train_students
 from featkd.experiment.weight_search import FoundWeight, search_weights
 from featkd.experiment.workspace import Workspace
 from featkd.recipes import Recipe
-from featkd.recipes.table import RowSpec, TableSpec, with_setting
+from featkd.recipes.base_table import with_setting
+from featkd.recipes.table import RowSpec, TableSpec
 from featkd.types import Progress, Silent
 
 
@@ -82,28 +83,6 @@ class Table:
         }
 
 
-def with_rows(recipe: Recipe, rows: Mapping[str, RowSpec]) -> Recipe:
-    """The recipe with the rows' distillers instead of its own: what its cache has to serve."""
-    distillers: dict[str, DistillerSpec] = {name: row.distiller for name, row in rows.items()}
-    return recipe.model_copy(update={"distillers": distillers})
-
-
-def choose_rows(table: TableSpec, names: Sequence[str]) -> dict[str, RowSpec]:
-    """Some rows of a table and their baselines, in the table's order; all where none is named.
-
-    Raises:
-        UsageError: the table has no such row.
-    """
-    unknown = [name for name in names if name not in table.rows]
-    if unknown:
-        raise UsageError(
-            f"table {table.name!r} has no row {', '.join(unknown)}; it has {', '.join(table.rows)}"
-        )
-    wanted = set(names or table.rows)
-    wanted |= {row.baseline for name, row in table.rows.items() if name in wanted and row.baseline}
-    return {name: row for name, row in table.rows.items() if name in wanted}
-
-
 def make_table(
     table: TableSpec,
     recipe: Recipe,
@@ -118,7 +97,8 @@ def make_table(
 
     Args:
         table: the specification.
-        recipe: its teacher is trained and measured, and its cache is complete for `with_rows`.
+        recipe: its teacher is trained and measured, and its cache is complete for the distillers of
+            the rows.
         rows: of the table, by name.
         seeds: of the students.
         search_seeds: seeds of the search for weights on the validation split; none takes the

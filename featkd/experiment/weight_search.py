@@ -4,12 +4,11 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from featkd.distillers import DistillerSpec
 from featkd.errors import UsageError
-from featkd.experiment.student_pool import Student, train_students
-from featkd.recipes import Recipe
-from featkd.recipes.table import RowSpec, candidate_name, with_setting
-from featkd.types import Progress
+from featkd.experiment.student_pool import MEASURES, Student, train_students
+from featkd.recipes import AnyRecipe
+from featkd.recipes.base_table import BaseRowSpec, candidate_name, with_setting
+from featkd.types import Progress, Spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,16 +17,16 @@ class Candidate:
 
     Attributes:
         value: of the weight.
-        top1: on the validation split, by seed, as fractions.
+        scores: on the validation split, by seed, as fractions.
     """
 
     value: float
-    top1: tuple[float, ...]
+    scores: tuple[float, ...]
 
     @property
     def mean(self) -> float:
         """Mean over the seeds."""
-        return statistics.fmean(self.top1)
+        return statistics.fmean(self.scores)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +36,14 @@ class FoundWeight:
     Attributes:
         key: the setting.
         split: measured on.
+        measure: what was measured, by its name in JSON: ``top1``, or ``average`` (mAP).
         seeds: of the students that were trained.
         candidates: every value tried.
     """
 
     key: str
     split: str
+    measure: str
     seeds: tuple[int, ...]
     candidates: tuple[Candidate, ...]
 
@@ -64,7 +65,7 @@ class FoundWeight:
             "split": self.split,
             "seeds": list(self.seeds),
             "candidates": [
-                {"value": tried.value, "top1": list(tried.top1), "mean": tried.mean}
+                {"value": tried.value, self.measure: list(tried.scores), "mean": tried.mean}
                 for tried in self.candidates
             ],
             "chosen": self.chosen,
@@ -73,8 +74,8 @@ class FoundWeight:
 
 
 def search_weights(
-    recipe: Recipe,
-    rows: Mapping[str, RowSpec],
+    recipe: AnyRecipe,
+    rows: Mapping[str, BaseRowSpec],
     seeds: Sequence[int],
     *,
     num_processes: int,
@@ -97,7 +98,7 @@ def search_weights(
         FeatkdError: as `train_students`.
     """
     searches = {name: row.search for name, row in rows.items() if row.search is not None}
-    distillers: dict[str, DistillerSpec] = {
+    distillers: dict[str, Spec] = {
         candidate_name(name, value): with_setting(rows[name].distiller, search.key, value)
         for name, search in searches.items()
         for value in search.values
@@ -109,18 +110,19 @@ def search_weights(
     split = recipe.data.validation_split
     students = [Student(name, seed) for seed in seeds for name in distillers]
     with_candidates = recipe.model_copy(update={"distillers": distillers})
-    top1 = train_students(
+    scores = train_students(
         with_candidates, students, split=split, num_processes=num_processes, progress=progress
     )
     return {
         name: FoundWeight(
             key=search.key,
             split=split,
+            measure=MEASURES[recipe.task],
             seeds=tuple(seeds),
             candidates=tuple(
                 Candidate(
                     value,
-                    tuple(top1[Student(candidate_name(name, value), seed)] for seed in seeds),
+                    tuple(scores[Student(candidate_name(name, value), seed)] for seed in seeds),
                 )
                 for value in search.values
             ),

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, PositiveFloat
 
 from featkd.detection.afsd import DETECTOR_LAYERS
 from featkd.training.network_spec import NetworkTrainingSpec
@@ -23,6 +23,9 @@ class DetectorTrainingSpec(NetworkTrainingSpec):
 
 class DetectorRepresentationSpec(AttentionTrainingSpec):
     """How the teacher's attention heads and CVAEs are trained, for each map a detector reads."""
+
+    reconstruction_weight: PositiveFloat = 0.5
+    """Weight of the prior reconstruction of each layer in the attention step, after its ramp."""
 
     @property
     def layers(self) -> tuple[str, ...]:

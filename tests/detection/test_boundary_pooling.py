@@ -3,6 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from featkd.detection import boundary_pooling
 from featkd.detection.boundary_pooling import boundary_max_pool
 from featkd.errors import ModelError
 
@@ -73,6 +74,32 @@ def test_boundary_max_pool__gradcheck(segments):
     features, windows = draw(segments, batch=2, channels=4, time=20, segments=segments)
     features.requires_grad_()
     assert torch.autograd.gradcheck(lambda x: boundary_max_pool(x, windows), (features,))
+
+
+@pytest.mark.parametrize("steps", [None, 1])
+def test_boundary_max_pool__all_groups_in_one_table(monkeypatch, steps):
+    # As on devices other than CPUs.
+    features, windows = draw(3, batch=3, steps=steps)
+    features.requires_grad_()
+    pooled = boundary_max_pool(features, windows)
+    weight = torch.randn(pooled.shape, dtype=torch.float64)
+    (gradient,) = torch.autograd.grad(pooled, features, weight)
+    monkeypatch.setattr(boundary_pooling, "_groups_at_once", len)
+    together = boundary_max_pool(features, windows)
+    assert torch.equal(together, pooled)
+    assert torch.equal(torch.autograd.grad(together, features, weight)[0], gradient)
+
+
+def test_boundary_max_pool__features_that_do_not_lie_in_order():
+    features, windows = draw(4)
+    scattered = features.transpose(0, 2).contiguous().transpose(0, 2).requires_grad_()
+    maxima, positions = slow_pool(features, windows)
+    pooled = boundary_max_pool(scattered, windows)
+    assert torch.equal(pooled, maxima)
+    weight = torch.randn(positions.mT.shape, dtype=torch.float64).mT
+    (gradient,) = torch.autograd.grad(pooled, scattered, weight)
+    expected = torch.zeros_like(features).scatter_add(2, positions, weight)
+    torch.testing.assert_close(gradient, expected)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])

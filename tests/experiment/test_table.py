@@ -9,7 +9,8 @@ import pytest
 from featkd.errors import UsageError
 from featkd.experiment import Workspace, evaluate_run, train_teacher
 from featkd.experiment.student_pool import Student, train_students
-from featkd.experiment.table import Table, choose_rows, make_table, with_rows
+from featkd.experiment.table import Table, make_table
+from featkd.experiment.table_rows import choose_rows, with_rows
 from featkd.extract import extract
 from featkd.recipes import Recipe
 from featkd.recipes.table import TableSpec
@@ -103,7 +104,7 @@ def test_make_table__again_trains_nothing(recipe: Recipe, table: Table) -> None:
 
 
 def test_make_table__one_more_seed_trains_only_that(recipe: Recipe, table: Table) -> None:
-    rows = choose_rows(TABLE, ["none"])
+    rows = choose_rows("tiny", TABLE.rows, ["none"])
     before = stamps(recipe)
     more = make_table(TABLE, recipe, rows, (*SEEDS, 2))
     assert more.rows[0].results[:2] == table.rows[0].results
@@ -127,7 +128,7 @@ def test_table__survives_json(table: Table) -> None:
 
 
 def test_choose_rows() -> None:
-    assert list(choose_rows(TABLE, ["kd"])) == ["none", "kd"]
-    assert list(choose_rows(TABLE, [])) == list(TABLE.rows)
+    assert list(choose_rows("tiny", TABLE.rows, ["kd"])) == ["none", "kd"]
+    assert list(choose_rows("tiny", TABLE.rows, [])) == list(TABLE.rows)
     with pytest.raises(UsageError, match="no row mgd; it has none, kd, none_i2d"):
-        choose_rows(TABLE, ["mgd"])
+        choose_rows("tiny", TABLE.rows, ["mgd"])

@@ -23,6 +23,8 @@ from featkd.extract.plan import plan
 from featkd.extract.prune import prune
 from featkd.extract.repair import repair
 from featkd.extract.replay import replay
+from featkd.flow import FlowStore
+from featkd.flow.store import FlowHeader
 from featkd.manifest import (
     annotations_path,
     read_annotations,
@@ -238,6 +240,44 @@ def test_extract__in_half_precision_is_near(
     name = "features/Mixed_5c.full"
     assert 0 < (found[name] - expected[name]).norm() / expected[name].norm() < 0.05
     assert torch.equal(found["view_crc32"], expected["view_crc32"])
+
+
+def test_extract__on_flow(
+    tmp_path: Path,
+    make_detection_workspace: MakeWorkspace,
+    save_untrained: Callable[[DetectionWorkspace], None],
+) -> None:
+    """Flow belongs to videos, whose names windows do not have."""
+    workspace = make_detection_workspace(
+        tmp_path,
+        "teacher.preprocess={size: 32, modality: flow}",
+        "student.preprocess={size: 32, modality: flow}",
+        f"data.flow={tmp_path}/flow",
+    )
+    header = FlowHeader(
+        method="tvl1", parameters={"Tau": 0.25}, short_side=None, bound_pixels=20.0, opencv="5.0",
+        decoder="none",
+    )  # fmt: skip
+    store = FlowStore.begin(tmp_path / "flow", header)
+    flows = {}
+    for seed, clip in enumerate(workspace.manifest.clips("train")):
+        shape = (clip.num_frames - 1, 36, 48, 2)
+        flows[clip.video_id] = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+        store.write(clip, flows[clip.video_id])
+    save_untrained(workspace)
+    summary = extract(workspace)
+    assert (summary.num_computed, summary.num_failed) == (12, 0)
+    assert replay(workspace, num_rows=12).different == ()
+    with FolderStore.open(tmp_path / "cache") as cache:
+        fingerprint = cache.layers()["teacher"].fingerprint
+        assert fingerprint["preprocess.modality"] == "flow"
+        checksum = cache.read_rows("view_crc32", [11]).item()
+    short = workspace.train_clips()[5]
+    view = workspace.recipe.views.train.draw(seed=0, clip=short, view_index=1)
+    frames = np.full((32, 36, 48, 2), 128, dtype=np.uint8)  # standing still
+    frames[:20] = flows["train_short"][1::2]
+    frames[20] = flows["train_short"][-1]
+    assert checksum == crc32_of(render(frames, view, 32))
 
 
 SLOW_EXTRACTION = """

@@ -3,25 +3,19 @@ from pydantic import ValidationError
 
 from featkd.distillers import CombinedConfig, KDConfig
 from featkd.errors import RecipeError
-from featkd.recipes import load_recipe
-from featkd.recipes.table import (
-    RowSpec,
-    TableSpec,
-    candidate_name,
-    load_table,
-    shipped_tables,
-    with_setting,
-)
+from featkd.recipes import load_any_recipe
+from featkd.recipes.base_table import candidate_name, with_setting
+from featkd.recipes.table import RowSpec, TableSpec, load_table, shipped_tables
 
 KD = {"label": "KD", "distiller": {"kind": "kd"}, "baseline": None}
 
 
-@pytest.mark.parametrize("name", ["table1", "table3", "table4", "table5"])
+@pytest.mark.parametrize("name", ["table1", "table2", "table3", "table4", "table5"])
 def test_shipped_tables__load_with_their_recipes(name):
     table = load_table(name)
     assert table.name == name
     for source in (*table.full, *table.mini):
-        load_recipe(source)
+        assert load_any_recipe(source).task == table.task
     budgets = {len(row.search.values) for row in table.rows.values() if row.search}
     assert budgets <= {5}, "every method gets the same number of values"
 
@@ -30,14 +24,16 @@ def test_shipped_tables__a_run_name_means_one_thing():
     """Tables share a work folder, so that a student of two of them is trained once."""
     seen = {}
     for table in shipped_tables().values():
+        if table.task == "detection":  # its recipes have other work folders
+            continue
         for name, row in table.rows.items():
             model = row.model or "top_i3d"
             assert seen.setdefault(name, (row.distiller, model)) == (row.distiller, model), name
 
 
 def test_load_table__unknown():
-    with pytest.raises(RecipeError, match=r"'table2' is not a table; expected one of table1"):
-        load_table("table2")
+    with pytest.raises(RecipeError, match=r"'table9' is not a table; expected one of table1"):
+        load_table("table9")
 
 
 def test_with_setting():

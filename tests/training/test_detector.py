@@ -39,12 +39,12 @@ from featkd.types import Clip, Silent
 CPU = torch.device("cpu")
 FRAMES, SIZE = 32, 32
 PREPROCESS = PreprocessSpec(size=SIZE)
-# One action long enough to be cut in two, with room for what is moved; then two that overlap.
+# One action is longer than twice the shortest, with room for what is moved; then none is.
 SEGMENTS = (
     ListedSegment("long", 0.3, 0.8, "bright"),
-    ListedSegment("long", 1.2, 2.6, "dark"),
+    ListedSegment("long", 1.0, 2.2, "dark"),
     ListedSegment("over", 0.4, 1.9, "bright"),
-    ListedSegment("over", 1.1, 1.7, "dark"),
+    ListedSegment("over", 1.1, 1.9, "dark"),
 )
 Item = TypeVar("Item")
 
@@ -221,7 +221,6 @@ def test_targets__rearranged_windows_take_a_second_pass(
     torch.manual_seed(5)
     order = [windows.windows[sample] for sample in lesson.batch.samples]
     drawn = draw_rearrangements(order, FRAMES)
-    # The overlapping actions leave no room.
     assert [order[position].video_id for position in drawn] == ["long"]
     ((position, found),) = drawn.items()
     clips = lesson.clips(PREPROCESS, CPU)
@@ -254,15 +253,14 @@ def test_targets__no_second_pass_without_need(
 
 
 def test_train__one_window_lowers_every_term(windows: Windows, tmp_path: Path) -> None:
-    training = make_training(windows, samples=(0,), num_epochs=60)
+    losses = DetectionLossSpec(localisation_weight=1, detach_quality_target=True)
+    training = make_training(windows, losses=losses, samples=(0,), num_epochs=60)
     log = run(training, tmp_path)
     names = ["loc", "cls", "refined_loc", "refined_cls", "quality", "start", "end", "consistency"]
     for name in names:
-        first, last = (
-            log[0][f"train.{name}"],
-            min(log[-1][f"train.{name}"], log[-2][f"train.{name}"]),
-        )
-        assert last < 0.8 * first, name
+        values = [entry[f"train.{name}"] for entry in log]
+        # The refined losses begin when coarse segments are good enough.
+        assert min(values[-3:]) < 0.9 * max(values[:15]), name
     assert log[-1]["train.action_recall"] == 1
 
 

@@ -14,9 +14,12 @@ from featkd.detection.afsd.network import (
     RELEASED_TEACHER,
     AFSDSpec,
     ReusedDetectorSpec,
+    build_attention_heads,
+    detector_channels,
 )
 from featkd.detection.afsd.output import BoundaryFeatures, Detections, DetectorOutput
 from featkd.detection.afsd.priors import Priors
+from featkd.detection.afsd.read_maps import read_maps
 from featkd.detection.afsd.rearrange import Rearrangement, rearrange
 from featkd.detection.afsd.targets import (
     BACKGROUND,
@@ -49,9 +52,12 @@ __all__ = [
     "background_loss",
     "boundary_losses",
     "boundary_maps",
+    "build_attention_heads",
     "consistency_loss",
     "detection_terms",
+    "detector_channels",
     "distance_tiou",
     "focal_loss",
+    "read_maps",
     "rearrange",
 ]

@@ -1,6 +1,6 @@
 """AFSD: backbone, attention heads and detector."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import torch
@@ -10,22 +10,14 @@ from torch import Tensor, nn
 
 from featkd.detection.afsd.detector import DETECTOR_LAYERS, Detector, Initialisation
 from featkd.detection.afsd.output import BoundaryFeatures, DetectorOutput
+from featkd.detection.afsd.read_maps import Rescale, apply_heads, attended_maps, read_maps
 from featkd.errors import ModelError
 from featkd.models import I3DTrunk, Projector, ProjectorSpec, layer_shapes, record_layers
-from featkd.representation import (
-    attended_feature,
-    attended_feature_inverse_sum,
-    build_attention_head,
-)
+from featkd.representation import AttentionHeadKind, build_attention_head
 from featkd.types import Spec
 
 DETECTOR_CHANNELS = 512
 """Of all levels, at width 1."""
-
-_RESCALE: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "norm": attended_feature,
-    "inverse_sum": attended_feature_inverse_sum,
-}
 
 
 class ReusedDetectorSpec(Spec):
@@ -50,9 +42,9 @@ class AFSDSpec(Spec):
     pretrained backbones only: those of random weights normalise nothing."""
     batch_norm_momentum: Annotated[float, Field(gt=0, le=1)] = 0.01
     """Weight of a new batch in the running statistics."""
-    attention_head: Literal["paper", "released"] | None = None
+    attention_head: AttentionHeadKind | None = None
     """Which attention head sits between each of the two maps and the detector, if any."""
-    rescale: Literal["norm", "inverse_sum"] = "norm"
+    rescale: Rescale = "norm"
     """How an attended map regains its scale: per sample (Eq. 10), or not at all, as released."""
     initialisation: Initialisation = "glorot"
     """Of the detector."""
@@ -115,12 +107,9 @@ class AFSD(nn.Module):
         shapes = layer_shapes(self.backbone, input_shape, DETECTOR_LAYERS)
         self.attention_heads = nn.ModuleDict()
         if spec.attention_head is not None:
-            # The published heads are equally wide inside on both layers.
-            hidden = _channels(spec.width) if spec.attention_head == "released" else None
-            for layer, shape in shapes.items():
-                self.attention_heads[layer] = build_attention_head(
-                    spec.attention_head, shape, hidden
-                )
+            self.attention_heads = build_attention_heads(
+                spec.attention_head, shapes, detector_channels(spec.width)
+            )
         self.projectors = nn.ModuleDict()
         detector_width = spec.width
         if spec.reused_detector is not None:
@@ -138,7 +127,7 @@ class AFSD(nn.Module):
                 )
         self.detector = Detector(
             shapes,
-            _channels(detector_width),
+            detector_channels(detector_width),
             num_classes,
             input_shape[1],
             spec.num_levels,
@@ -180,19 +169,13 @@ class AFSD(nn.Module):
 
     def forward(self, clips: Float[Tensor, "batch channels time height width"]) -> DetectorOutput:
         """Detections, inner maps and attention of a batch of preprocessed clips."""
-        features = self._features(clips)
-        attention = {layer: head(features[layer]) for layer, head in self.attention_heads.items()}
-        projected = {layer: module(features[layer]) for layer, module in self.projectors.items()}
-        background_logits = None
-        if self.with_background:
-            left_out = {layer: 1 - value for layer, value in attention.items()}
-            background_logits = self.detector.coarse_logits(self._attended(features, left_out))
-        return DetectorOutput(
-            detections=self.detector(projected or self._attended(features, attention)),
-            features=features,
-            attention=attention,
-            projected=projected,
-            background_logits=background_logits,
+        return read_maps(
+            self._features(clips),
+            self.detector,
+            attention_heads=self.attention_heads,
+            projectors=self.projectors,
+            rescale=self.spec.rescale,
+            with_background=self.with_background,
         )
 
     def boundaries(
@@ -200,9 +183,9 @@ class AFSD(nn.Module):
     ) -> tuple[BoundaryFeatures, Mapping[str, Tensor]]:
         """Boundary features and attention alone: all that a rearranged clip is needed for."""
         features = self._features(clips)
-        attention = {layer: head(features[layer]) for layer, head in self.attention_heads.items()}
-        projected = {layer: module(features[layer]) for layer, module in self.projectors.items()}
-        seen = projected or self._attended(features, attention)
+        attention = apply_heads(self.attention_heads, features)
+        projected = apply_heads(self.projectors, features)
+        seen = projected or attended_maps(features, attention, self.spec.rescale)
         return self.detector.boundaries(seen), attention
 
     def _trunk(self, width: float, input_shape: tuple[int, int, int, int]) -> I3DTrunk:
@@ -218,16 +201,29 @@ class AFSD(nn.Module):
             self.backbone(clips)
         return dict(features)
 
-    def _attended(
-        self, features: Mapping[str, Tensor], attention: Mapping[str, Tensor]
-    ) -> dict[str, Tensor]:
-        rescale = _RESCALE[self.spec.rescale]
-        return {
-            layer: rescale(feature, attention[layer]) if layer in attention else feature
-            for layer, feature in features.items()
-        }
 
+def detector_channels(width: float) -> int:
+    """Of all levels; an even number: half of the channels are about starts.
 
-def _channels(width: float) -> int:
-    """An even number: half of the channels are about starts."""
+    Args:
+        width: multiplies the count.
+    """
     return 2 * max(1, round(DETECTOR_CHANNELS / 2 * width))
+
+
+def build_attention_heads(
+    kind: AttentionHeadKind, shapes: Mapping[str, tuple[int, int, int, int]], channels: int
+) -> nn.ModuleDict:
+    """A head for each map a detector reads, by layer.
+
+    Args:
+        kind: ``paper`` or ``released``.
+        shapes: layer to (C, T, H, W).
+        channels: of the detector; the published heads are as wide inside, on both layers.
+
+    Raises:
+        ModelError: the channels cannot be normalised in groups.
+    """
+    hidden = channels if kind == "released" else None
+    heads = {layer: build_attention_head(kind, shape, hidden) for layer, shape in shapes.items()}
+    return nn.ModuleDict(heads)

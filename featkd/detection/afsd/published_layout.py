@@ -132,8 +132,8 @@ def _translate(name: str) -> str | None:
             return f"detector.coarse.{whose}_tower.{index}.{_UNIT[unit]}.{kind}"
         case ["deconv", index, kind] if index.isdecimal() and int(index) % 3 < 2:
             # Convolution, norm and activation of each unit stand in a row.
-            unit, place = divmod(int(index), 3)
-            return f"detector.frame_feature.layers.{unit}.{_UNIT[str(place)]}.{kind}"
+            layer, place = divmod(int(index), 3)
+            return f"detector.frame_feature.layers.{layer}.{_UNIT[str(place)]}.{kind}"
         case [head, kind] if head in _HEADS:
             return f"detector.{_HEADS[head]}.{kind}"
         case [branch, convolution, unit, kind] if unit in _UNIT:

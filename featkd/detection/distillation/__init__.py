@@ -16,6 +16,7 @@ from featkd.detection.distillation.generative import (
     RELEASED_GENERATIVE,
     DetectionGenerative,
     DetectionGenerativeSpec,
+    build_cvaes,
 )
 from featkd.detection.distillation.kd import DetectionKD, DetectionKDSpec
 from featkd.detection.distillation.registry import (
@@ -46,6 +47,7 @@ __all__ = [
     "DetectorAlone",
     "DetectorAloneSpec",
     "Rearranged",
+    "build_cvaes",
     "build_detection_distiller",
     "supervised_terms",
 ]

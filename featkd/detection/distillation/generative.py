@@ -119,8 +119,7 @@ class DetectionGenerative(DetectionDistiller):
                 )
         self.generators = nn.ModuleDict()
         if spec.recon_weight > 0:
-            for layer, (channels, _, height, width) in shapes.items():
-                self.generators[layer] = CVAE(channels, (height, width), spec.cvae_hidden)
+            self.generators = build_cvaes(shapes, spec.cvae_hidden)
         self.noise = torch.Generator().manual_seed(torch.initial_seed())
 
     def __call__(
@@ -259,6 +258,23 @@ class DetectionGenerative(DetectionDistiller):
         if self.spec.ramp_epochs == 0:
             return self.spec.recon_weight
         return min(epoch / self.spec.ramp_epochs, 1.0) * self.spec.recon_weight
+
+
+def build_cvaes(
+    shapes: Mapping[str, tuple[int, int, int, int]], hidden: int | None
+) -> nn.ModuleDict:
+    """A CVAE for each map a detector reads, by layer.
+
+    Args:
+        shapes: layer to (C, T, H, W).
+        hidden: width inside; None means the channels of each layer.
+    """
+    return nn.ModuleDict(
+        {
+            layer: CVAE(channels, (height, width), hidden)
+            for layer, (channels, _, height, width) in shapes.items()
+        }
+    )
 
 
 @torch.no_grad()
