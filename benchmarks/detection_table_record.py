@@ -35,7 +35,11 @@ def detection_markdown(table: DetectionTable) -> str:
         f"| {' | '.join(columns)} |",
         "|---|---|---|---|" + "---:|" * (len(columns) - 4),
     ]
-    teacher = {"method": "teacher", **_figures(table.teacher, "")}
+    teacher = {
+        "method": "teacher",
+        **_figures(table.teacher, ""),
+        "GMAC": gmac(table.teacher_gmac),
+    }
     rows = [teacher | _figures(table.published_teacher, "paper "), *map(_student, table.rows)]
     lines += [f"| {' | '.join(row.get(column, '') for column in columns)} |" for row in rows]
     return "\n".join(lines) + "\n"

@@ -40,6 +40,8 @@ def _teacher(table: DetectionTable) -> dict[str, str]:
         "method": "teacher",
         **_by_threshold(table.teacher),
         "average": percent(table.teacher.average),
+        "GMAC": gmac(table.teacher_gmac),
+        "params M": millions(table.teacher_parameters),
         **_published(table.published_teacher),
     }
 

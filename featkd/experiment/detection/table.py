@@ -77,6 +77,8 @@ class DetectionTable:
         num_segments: annotated in it.
         num_classes: classes.
         teacher: of the teacher.
+        teacher_parameters: of the teacher; None where its run does not say.
+        teacher_gmac: of the teacher; None where its run does not say.
         published_teacher: in the paper's table; None where we do not know it.
         rows: in the order of the specification.
         searches: what was found, by row; empty where papers' weights were taken.
@@ -90,6 +92,8 @@ class DetectionTable:
     num_segments: int
     num_classes: int
     teacher: DetectionFigures
+    teacher_parameters: int | None
+    teacher_gmac: float | None
     published_teacher: DetectionFigures | None
     rows: tuple[DetectionTableRow, ...]
     searches: Mapping[str, FoundWeight]
@@ -157,7 +161,8 @@ def make_detection_table(
         name: [read_run(workspace.student_folder(name, seed)) for seed in seeds] for name in rows
     }
     results = {name: tuple(map(_result, members)) for name, members in runs.items()}
-    teacher = _evaluation(read_run(workspace.teacher_folder))
+    teacher_run = read_run(workspace.teacher_folder)
+    teacher, trained = _evaluation(teacher_run), teacher_run.summary
     return DetectionTable(
         name=table.name,
         title=table.title,
@@ -167,6 +172,8 @@ def make_detection_table(
         num_segments=teacher.num_segments,
         num_classes=len(teacher.classes),
         teacher=DetectionFigures(teacher.mean_average_precision, teacher.average),
+        teacher_parameters=trained.parameters if trained else None,
+        teacher_gmac=trained.gmac if trained else None,
         published_teacher=_fractions(table.published_teacher),
         rows=tuple(
             _row(name, row, runs[name][0], results, searches.get(name))

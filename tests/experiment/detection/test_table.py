@@ -12,6 +12,7 @@ from featkd.evaluation import sign_flip_p_value
 from featkd.experiment.detection.evaluate import evaluate_detector
 from featkd.experiment.detection.table import DetectionTable, make_detection_table
 from featkd.experiment.detection.workspace import DetectionWorkspace
+from featkd.experiment.student_pool import _workspace
 from featkd.experiment.table_rows import with_rows
 from featkd.recipes import DetectionRecipe
 from featkd.recipes.detection_table import DetectionTableSpec
@@ -71,6 +72,7 @@ def test_make_table__figures_are_those_of_the_runs(
 
     assert table.teacher.average == evaluation(recipe.folder / "teacher")["average"]
     assert (table.num_videos, table.num_segments, table.num_classes) == (1, 1, 2)
+    assert (table.teacher_gmac, table.teacher_parameters) == (None, None)
     assert table.thresholds == ("0.1", "0.2", "0.3", "0.4", "0.5")
     assert [row.name for row in table.rows] == ["none", "kd"]
     for row in table.rows:
@@ -137,6 +139,12 @@ def test_make_table__teacher_is_not_measured(
     (tmp_path / "teacher" / "model.safetensors").symlink_to(weights)
     with pytest.raises(UsageError, match="is not evaluated; run: featkd evaluate"):
         make_detection_table(TABLE, elsewhere, TABLE.rows, SEEDS, search_seeds=(0,))
+
+
+def test_train_students__a_process_opens_the_recipe_it_is_sent(recipe: DetectionRecipe) -> None:
+    workspace = _workspace(recipe.model_dump_json())
+    assert isinstance(workspace, DetectionWorkspace)
+    assert workspace.recipe == recipe
 
 
 def test_print__every_figure(table: DetectionTable, capsys: pytest.CaptureFixture[str]) -> None:
