@@ -9,7 +9,8 @@ validation videos, then every row with every seed, measured on the test videos. 
 resumes. *synthetic* are the six generated motions of the recipe `mini`; *real_motion* are the
 human poses of `data/motion` in the folder of shared data (FEATKD_SHARED), or of --poses, drawn as
 videos; *untrimmed* are the videos of several actions of `mini_detection`, whose backbones start
-from the teacher of `mini`. Writes benchmarks/results/<table>_<recipe>.json and .md.
+from classifiers that the recipe `mini` trains. Writes benchmarks/results/<table>_<recipe>.json and
+.md.
 """
 
 import argparse
@@ -40,11 +41,16 @@ def load_real_motion(overrides: list[str], poses: Path, progress: Progress) -> R
 
 
 def load_untrimmed(overrides: list[str], progress: Progress) -> AnyRecipe:
-    """The recipe, the weights its backbones start from trained; `make_tables` makes its videos."""
+    """The recipe, its backbones' classifiers trained; `make_tables` makes its videos."""
     recipe = load_any_recipe("mini_detection", overrides)
-    weights = recipe.teacher.backbone_weights
-    if weights is not None and not weights.exists():
-        mini = load_recipe("mini")
+    for detector in (recipe.teacher, recipe.student):
+        weights = detector.backbone_weights
+        if weights is None or weights.exists():
+            continue
+        workdir = weights.parents[1]
+        mini = load_recipe(
+            "mini", [f"workdir={workdir}", f"teacher.model.name={detector.model.name}"]
+        )
         synthesize_dataset(mini.synthetic, mini.data.manifest.parent, progress)
         train_teacher(Workspace(mini), progress)
     return recipe

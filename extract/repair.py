@@ -19,11 +19,13 @@ from featkd.experiment.arrays import (
     is_extracted_layer,
     is_teacher_layer,
 )
+from featkd.experiment.detection.representation import represent_detector
+from featkd.experiment.detection.workspace import DetectionWorkspace
 from featkd.experiment.open_teacher import open_teacher
 from featkd.experiment.open_workspace import AnyWorkspace
 from featkd.experiment.representation import represent
 from featkd.experiment.row_index import RowIndex
-from featkd.experiment.workspace import Workspace, row_table
+from featkd.experiment.workspace import row_table
 from featkd.extract.local import extract, require_same_teacher
 from featkd.extract.rendering import RowRenderer
 from featkd.extract.trajectory import load_trajectory, replays_training
@@ -118,10 +120,10 @@ def repair(
 
 
 def _represent(workspace: AnyWorkspace, progress: Progress) -> None:
-    if isinstance(workspace, Workspace):
-        represent(workspace, progress)
+    if isinstance(workspace, DetectionWorkspace):
+        represent_detector(workspace, progress)
     else:
-        progress.note("what the representation lacks is made by: featkd represent")
+        represent(workspace, progress)
 
 
 def _restore_header(path: Path) -> list[str]:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
+from featkd.models import PreprocessSpec
 from featkd.recipes.extract_section import ExtractSection
 from featkd.training import LoadingSpec
 from featkd.types import Spec
@@ -52,3 +53,28 @@ class BaseRecipe(Spec):
     def folder(self) -> Path:
         """Where outputs go."""
         return self.workdir if self.workdir is not None else Path("runs") / self.name
+
+    def require_modality(self, teacher: PreprocessSpec, student: PreprocessSpec) -> None:
+        """Check that teacher and student see the same, and that it is there to be seen.
+
+        Raises:
+            ValueError: they differ, or flow has no folder or is to be kept as JPEG images.
+        """
+        if student.modality != teacher.modality:
+            raise ValueError(
+                f"teacher.preprocess.modality is {teacher.modality} and "
+                f"student.preprocess.modality {student.modality}; expected the same: a student "
+                "sees what its teacher saw"
+            )
+        if teacher.modality == "rgb":
+            return
+        if self.data.flow is None:
+            raise ValueError(
+                f"preprocess.modality is {teacher.modality} and data.flow is not set; expected the "
+                "folder that holds the flow (featkd flow computes it)"
+            )
+        if self.extract.frames is not None and self.extract.frames.image == "jpeg":
+            raise ValueError(
+                "extract.frames.image is jpeg and preprocess.modality flow; expected lossless: "
+                "flow has two channels, which no JPEG image has"
+            )

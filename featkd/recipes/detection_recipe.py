@@ -42,7 +42,7 @@ class DetectorSection(Spec):
     """Architecture."""
     backbone_weights: Path | None = None
     """Weights of a classifier of the I3D family, from elsewhere or trained here, that the backbone
-    starts from."""
+    starts from; kernels of another member of the family are fitted in time."""
     preprocess: PreprocessSpec = PreprocessSpec(size=96)
     """Input: size, colours or flow, normalisation."""
     training: DetectorTrainingSpec = DetectorTrainingSpec()
@@ -92,16 +92,5 @@ class DetectionRecipe(BaseRecipe):
 
     @model_validator(mode="after")
     def _modality_fits(self) -> "DetectionRecipe":
-        modality = self.teacher.preprocess.modality
-        if self.student.preprocess.modality != modality:
-            raise ValueError(
-                f"teacher.preprocess.modality is {modality} and student.preprocess.modality "
-                f"{self.student.preprocess.modality}; expected the same: a student sees what its "
-                "teacher saw"
-            )
-        if modality == "flow" and self.data.flow is None:
-            raise ValueError(
-                f"preprocess.modality is {modality} and data.flow is not set; expected the folder "
-                "that holds the flow (featkd flow computes it)"
-            )
+        self.require_modality(self.teacher.preprocess, self.student.preprocess)
         return self

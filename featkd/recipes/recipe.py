@@ -80,23 +80,5 @@ class Recipe(BaseRecipe):
 
     @model_validator(mode="after")
     def _modality_fits(self) -> "Recipe":
-        modality = self.teacher.preprocess.modality
-        if self.student.preprocess.modality != modality:
-            raise ValueError(
-                f"teacher.preprocess.modality is {modality} and student.preprocess.modality "
-                f"{self.student.preprocess.modality}; expected the same: a student sees what its "
-                "teacher saw"
-            )
-        if modality == "rgb":
-            return self
-        if self.data.flow is None:
-            raise ValueError(
-                f"preprocess.modality is {modality} and data.flow is not set; expected the folder "
-                "that holds the flow (featkd flow computes it)"
-            )
-        if self.extract.frames is not None and self.extract.frames.image == "jpeg":
-            raise ValueError(
-                "extract.frames.image is jpeg and preprocess.modality flow; expected lossless: "
-                "flow has two channels, which no JPEG image has"
-            )
+        self.require_modality(self.teacher.preprocess, self.student.preprocess)
         return self

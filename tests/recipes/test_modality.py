@@ -3,7 +3,7 @@
 import pytest
 
 from featkd.errors import RecipeError
-from featkd.recipes import dump_recipe, load_recipe
+from featkd.recipes import dump_recipe, load_any_recipe, load_recipe
 
 FLOW = (
     "data.flow=flow",
@@ -41,3 +41,18 @@ def test_flow__has_two_channels(tmp_path):
 def test_flow__wrong_combinations_are_named(overrides, words):
     with pytest.raises(RecipeError, match=words):
         load_recipe("demo", overrides)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        pytest.param(FLOW[1:], r"data\.flow is not set", id="no folder"),
+        pytest.param(FLOW[:2], "expected the same: a student sees", id="student on colours"),
+        pytest.param(
+            (*FLOW, "extract.frames={size: 32, image: jpeg}"), "expected lossless", id="jpeg"
+        ),
+    ],
+)
+def test_flow__wrong_combinations_are_named_for_detection(overrides, words):
+    with pytest.raises(RecipeError, match=words):
+        load_any_recipe("thumos14", overrides)
