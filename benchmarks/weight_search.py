@@ -17,7 +17,8 @@ from featkd.cli.experiment_stages import prepare
 from featkd.cli.progress import show_progress
 from featkd.experiment.weight_search import search_weights
 from featkd.recipes import load_recipe
-from featkd.recipes.table import RowSpec, WeightSearch
+from featkd.recipes.base_table import WeightSearch
+from featkd.recipes.table import RowSpec
 
 GRID = {
     "kd": WeightSearch(key="kd_weight", values=(0.1, 0.32, 1.0, 3.2, 10.0)),
