@@ -1,18 +1,15 @@
 """Trained detectors on disk: safetensors with a card that says how to build the network again."""
 
-import json
 from pathlib import Path
 
-from pydantic import PositiveFloat, PositiveInt, ValidationError
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
 from featkd.cache.fingerprint import Fingerprint
 from featkd.detection.afsd import AFSD, AFSDSpec
-from featkd.durable import replace_file
 from featkd.errors import CheckpointError
 from featkd.models import PreprocessSpec
+from featkd.models.carded_file import read_carded, write_carded
 from featkd.types import Spec
 
 CARD = "featkd.detector"
@@ -52,8 +49,7 @@ class DetectorCard(Spec):
 
 def save_detector(path: Path, network: AFSD, card: DetectorCard) -> None:
     """Write weights and card. The file appears whole or not at all."""
-    state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-    replace_file(path, save(state, metadata={CARD: card.model_dump_json()}))
+    write_carded(path, network, card, CARD)
 
 
 def read_detector(path: Path) -> tuple[DetectorCard, dict[str, Tensor]]:
@@ -62,20 +58,13 @@ def read_detector(path: Path) -> tuple[DetectorCard, dict[str, Tensor]]:
     Raises:
         CheckpointError: missing, damaged, or not a detector that featkd saved.
     """
-    if not path.is_file():
-        raise CheckpointError(f"{path} is not a file; expected a detector saved by 'featkd train'")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            if CARD not in metadata:
-                raise CheckpointError(
-                    f"{path} has no {CARD!r} entry in its metadata; expected a detector saved by "
-                    "featkd, not a classifier and not bare weights"
-                )
-            card = DetectorCard.model_validate(json.loads(metadata[CARD]))
-            return card, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, ValidationError, json.JSONDecodeError) as error:
-        raise CheckpointError(f"{path} is damaged or not a safetensors file: {error}") from error
+    return read_carded(
+        path,
+        DetectorCard,
+        CARD,
+        noun="detector",
+        instead_of="not a classifier and not bare weights",
+    )
 
 
 def load_detector(path: Path) -> tuple[DetectorCard, AFSD]:

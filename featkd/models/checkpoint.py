@@ -1,17 +1,13 @@
 """Trained networks on disk: safetensors with a card that says how to build the network again."""
 
-import json
 from collections.abc import Collection
 from pathlib import Path
 
-from pydantic import ValidationError
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from featkd.cache.fingerprint import Fingerprint
-from featkd.durable import replace_file
 from featkd.errors import CheckpointError
+from featkd.models.carded_file import read_carded, write_carded
 from featkd.models.hub import FactorySpec
 from featkd.models.network_spec import Network, NetworkSpec, build_network
 from featkd.models.preprocess import PreprocessSpec
@@ -63,8 +59,7 @@ class NetworkCard(Spec):
 
 def save_network(path: Path, network: Network, card: NetworkCard) -> None:
     """Write weights and card. The file appears whole or not at all."""
-    state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-    replace_file(path, save(state, metadata={CARD: card.model_dump_json()}))
+    write_carded(path, network, card, CARD)
 
 
 def read_weights(path: Path) -> tuple[NetworkCard, dict[str, Tensor]]:
@@ -73,20 +68,7 @@ def read_weights(path: Path) -> tuple[NetworkCard, dict[str, Tensor]]:
     Raises:
         CheckpointError: missing, damaged, or not a network that featkd saved.
     """
-    if not path.is_file():
-        raise CheckpointError(f"{path} is not a file; expected a network saved by 'featkd train'")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            if CARD not in metadata:
-                raise CheckpointError(
-                    f"{path} has no {CARD!r} entry in its metadata; expected a network saved by "
-                    "featkd, not bare weights"
-                )
-            card = NetworkCard.model_validate(json.loads(metadata[CARD]))
-            return card, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, ValidationError, json.JSONDecodeError) as error:
-        raise CheckpointError(f"{path} is damaged or not a safetensors file: {error}") from error
+    return read_carded(path, NetworkCard, CARD, noun="network", instead_of="not bare weights")
 
 
 def load_network(
