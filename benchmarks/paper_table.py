@@ -8,9 +8,9 @@ Makes the table as `featkd experiment` does: each method's weight by the same se
 validation videos, then every row with every seed, measured on the test videos. Interrupted, it
 resumes. *synthetic* are the six generated motions of the recipe `mini`; *real_motion* are the
 human poses of `data/motion` in the folder of shared data (FEATKD_SHARED), or of --poses, drawn as
-videos; *untrimmed* are the videos of several actions of `mini_detection`, whose backbones start
-from classifiers that the recipe `mini` trains. Writes benchmarks/results/<table>_<recipe>.json and
-.md.
+videos, whose teacher starts from that of the recipe `mini`; *untrimmed* are the videos of several
+actions of `mini_detection`, whose backbones start from classifiers that the recipe `mini` trains.
+Writes benchmarks/results/<table>_<recipe>.json and .md.
 """
 
 import argparse
@@ -34,9 +34,11 @@ def load_synthetic(overrides: list[str]) -> Recipe:
 
 
 def load_real_motion(overrides: list[str], poses: Path, progress: Progress) -> Recipe:
-    """The recipe, its videos drawn."""
+    """The recipe, its videos drawn, and trained what its teacher starts from."""
     recipe = load_recipe(str(RECIPE), overrides)
     make_dataset(poses, recipe.folder, progress)
+    if recipe.teacher.weights is not None:
+        train_on_generated_motions(recipe.teacher.weights.file, recipe.teacher.model.name, progress)
     return recipe
 
 
@@ -44,16 +46,18 @@ def load_untrimmed(overrides: list[str], progress: Progress) -> AnyRecipe:
     """The recipe, its backbones' classifiers trained; `make_tables` makes its videos."""
     recipe = load_any_recipe("mini_detection", overrides)
     for detector in (recipe.teacher, recipe.student):
-        weights = detector.backbone_weights
-        if weights is None or weights.exists():
-            continue
-        workdir = weights.parents[1]
-        mini = load_recipe(
-            "mini", [f"workdir={workdir}", f"teacher.model.name={detector.model.name}"]
-        )
-        synthesize_dataset(mini.synthetic, mini.data.manifest.parent, progress)
-        train_teacher(Workspace(mini), progress)
+        if detector.backbone_weights is not None:
+            train_on_generated_motions(detector.backbone_weights, detector.model.name, progress)
     return recipe
+
+
+def train_on_generated_motions(weights: Path, model: str, progress: Progress) -> None:
+    """Train the network whose weights another starts from; nothing where they are there."""
+    if weights.exists():
+        return
+    mini = load_recipe("mini", [f"workdir={weights.parents[1]}", f"teacher.model.name={model}"])
+    synthesize_dataset(mini.synthetic, mini.data.manifest.parent, progress)
+    train_teacher(Workspace(mini), progress)
 
 
 def main() -> None:
