@@ -11,6 +11,7 @@ from featkd.models import (
     Network,
     NetworkCard,
     Origin,
+    VideoClassifier,
     digest_of,
     preprocess_problem,
     read_foreign_weights,
@@ -26,10 +27,13 @@ class WeightsOfFile:
     Attributes:
         section: the file, and what becomes of its classifier.
         card: of the network that takes them.
+        is_student: whether the network is a student: what its distiller gave it may be missing in
+            the file, and starts anew.
     """
 
     section: WeightsSection
     card: NetworkCard
+    is_student: bool = False
 
     def settings(self) -> dict[str, str]:
         """Digest of the file, and what becomes of its classifier.
@@ -67,7 +71,10 @@ class WeightsOfFile:
                 f"{len(card.classes)}; expected the same names in the same order, or "
                 "classifier: replace"
             )
-        report = weights.load(network, replace_classifier=not keeps)
+        unknown: tuple[str, ...] = ()
+        if self.is_student and isinstance(network, VideoClassifier):
+            unknown = network.names_unknown_to(weights.state)
+        report = weights.load(network, replace_classifier=not keeps, unknown=unknown)
         return weights.origin, {
             "origin": weights.origin.model_dump(),
             "matched": list(report.matched),

@@ -136,7 +136,9 @@ def initial_weights(
     section = workspace.recipe.student
     if section.init_from_teacher:
         return WeightsOfTeacher(teacher.network.state_dict(), teacher.weights_sha256)
-    return None if section.weights is None else WeightsOfFile(section.weights, card)
+    return (
+        None if section.weights is None else WeightsOfFile(section.weights, card, is_student=True)
+    )
 
 
 def student_run(

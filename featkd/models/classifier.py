@@ -1,6 +1,6 @@
 """Student assembly: a backbone, an optional attention head, and the backbone's classifier."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated, Literal
 
 import torch
@@ -108,6 +108,24 @@ class VideoClassifier(nn.Module):
     def classifier_names(self) -> tuple[str, ...]:
         """Names of the classifier's tensors in the state dictionary."""
         return ("backbone.logits.conv3d.weight", "backbone.logits.conv3d.bias")
+
+    def names_unknown_to(self, weights: Collection[str]) -> tuple[str, ...]:
+        """Names of what weights of a network without attention head and projector cannot have.
+
+        Those of a whole head or projector that the weights lack. With a projector the classifier's
+        too: the teacher's takes its place.
+
+        Args:
+            weights: the others' names.
+        """
+        parts = (("attention_head", self.attention_head), ("projector", self.projector))
+        names = [
+            f"{name}.{tensor}"
+            for name, part in parts
+            if part is not None and not any(each.startswith(f"{name}.") for each in weights)
+            for tensor in part.state_dict()
+        ]
+        return (*names, *(self.classifier_names() if self.projector is not None else ()))
 
     def reuse_classifier(self, classifier: LinearClassifier) -> None:
         """Take over the teacher's classifier, frozen.

@@ -1,7 +1,7 @@
 """Weights from elsewhere for a network of a recipe, under the network's names."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,12 +37,15 @@ class ForeignWeights:
     file_names: Mapping[str, str] = field(default_factory=dict)
     classes: tuple[str, ...] | None = None
 
-    def load(self, network: Network, *, replace_classifier: bool) -> MatchReport:
+    def load(
+        self, network: Network, *, replace_classifier: bool, unknown: Collection[str] = ()
+    ) -> MatchReport:
         """Load them, or nothing where they do not fit.
 
         Args:
             network: takes them.
             replace_classifier: whether its classifier keeps what it has.
+            unknown: other names of the network that keep what they have.
 
         Raises:
             CheckpointError: something is missing, left over or of another shape; names it.
@@ -51,7 +54,7 @@ class ForeignWeights:
             network,
             self.state,
             source=str(self.path),
-            replaced=network.classifier_names() if replace_classifier else (),
+            replaced={*unknown, *(network.classifier_names() if replace_classifier else ())},
             file_names=self.file_names,
             advice=(
                 ""

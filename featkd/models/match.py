@@ -36,7 +36,7 @@ class MatchReport:
         missing: names of the network that the file lacks.
         unexpected: names of the file that the network lacks.
         mismatched: tensors of other shapes.
-        replaced: names of the classifier that was asked not to be loaded; it starts anew.
+        replaced: names that were asked not to be loaded, such as a classifier's; they start anew.
         counters: batch counters that the file lacks, as files of old versions do; they start at 0.
     """
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Literal
 
 import pytest
 import torch
@@ -23,9 +24,10 @@ from featkd.experiment import (
     train_teacher,
     vary,
 )
+from featkd.experiment.initial_weights import WeightsOfFile
 from featkd.extract import extract
-from featkd.models import NetworkCard, VideoClassifier, load_network
-from featkd.recipes import dump_recipe, load_recipe
+from featkd.models import NetworkCard, ReusedClassifierSpec, VideoClassifier, load_network
+from featkd.recipes import WeightsSection, dump_recipe, load_recipe
 
 MakeWorkspace = Callable[..., Workspace]
 Save = Callable[..., Path]
@@ -177,6 +179,55 @@ def test_distill__student_starts_from_a_file_or_from_the_teacher(
     (swept,) = sweep(other, vary(["none"], [1], {}))
     assert swept.state == "trained"
     assert (swept.folder / "initial_weights.json").exists()
+
+
+@pytest.mark.parametrize("classifier", ["keep", "replace"])
+@pytest.mark.parametrize("part", ["attention_head", "projector"])
+def test_student__what_a_distiller_gives_it_is_not_asked_of_the_file(
+    tmp_path: Path,
+    make_workspace: MakeWorkspace,
+    save: Save,
+    part: str,
+    classifier: Literal["keep", "replace"],
+) -> None:
+    workspace = make_workspace(tmp_path / "work")
+    original = network_of(workspace)
+    section = WeightsSection(file=save(original), classifier=classifier)
+    given: dict[str, object] = {
+        "attention_head": {"attention_head": "paper"},
+        "projector": {"reused_classifier": ReusedClassifierSpec(channels=48)},
+    }[part]
+    card = NetworkCard(
+        model=workspace.recipe.teacher.model.model_copy(update=given),
+        classes=workspace.manifest.header.classes,
+        num_frames=16,
+        preprocess=workspace.recipe.teacher.preprocess,
+    )
+    network = card.build()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    # A teacher would be used with a random one.
+    with pytest.raises(CheckpointError, match=rf"missing: {part}\."):
+        WeightsOfFile(section, card).load(network)
+    record = WeightsOfFile(section, card, is_student=True).load(network)
+    anew = {name for name in before if name.startswith(f"{part}.")}
+    assert anew
+    if classifier == "replace" or part == "projector":
+        anew |= set(network.classifier_names())
+    assert record["replaced"] == [name for name in before if name in anew]
+    theirs = original.state_dict()
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, before[name] if name in anew else theirs[name]), name
+
+
+def test_names_unknown_to__half_an_attention_head_is_no_head_of_others(
+    tmp_path: Path, make_workspace: MakeWorkspace
+) -> None:
+    recipe = make_workspace(tmp_path / "work").recipe
+    model = recipe.teacher.model.model_copy(update={"attention_head": "paper"})
+    network = VideoClassifier(model, 2, (3, 16, 32, 32))
+    head = [name for name in network.state_dict() if name.startswith("attention_head.")]
+    assert network.names_unknown_to(()) == tuple(head)
+    assert network.names_unknown_to(head[:1]) == ()
 
 
 def test_recipe__weights_and_init() -> None:
