@@ -12,9 +12,10 @@ from pydantic import Field, ValidationError
 
 from featkd.durable import replace_file
 from featkd.errors import ManifestError
-from featkd.manifest.list_files import csv_rows, read_text, seconds
+from featkd.manifest.list_files import csv_rows, seconds
 from featkd.manifest.listing import ListedSegment
 from featkd.manifest.schema import ClassNames, explain
+from featkd.manifest.text_file import read_text
 from featkd.spec import Spec
 
 ANNOTATION_COLUMNS = ("video_id", "start_sec", "end_sec", "label")
@@ -97,7 +98,7 @@ def read_annotations(path: Path) -> Annotations:
     Raises:
         ManifestError: naming file, line, column, value and what was expected.
     """
-    first = read_text(path).partition("\n")[0]
+    first = read_text(path, "an annotation table").partition("\n")[0]
     if not first.startswith(_MARK):
         raise ManifestError(
             f"{path}: line 1 is {first[:60]!r}; expected {_MARK!r} and the header as JSON"

@@ -5,8 +5,8 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from featkd.checksum import sha256_of
 from featkd.errors import VideoError
-from featkd.manifest.checksum import sha256_of
 from featkd.manifest.parallel import map_in_threads
 from featkd.progress import Progress, Silent
 

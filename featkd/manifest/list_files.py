@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from featkd.errors import ManifestError
+from featkd.manifest.text_file import read_text
 
 _SPLIT_OF_WORD = {
     "train": "train", "training": "train",
@@ -88,27 +89,13 @@ def split_of_file(path: Path) -> str:
     return words.pop()
 
 
-def read_text(path: Path) -> str:
-    """The text of a file in UTF-8, with or without a byte order mark.
-
-    Raises:
-        ManifestError: it cannot be read or is not UTF-8.
-    """
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise ManifestError(f"{path} cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise ManifestError(f"{path} is not text in UTF-8: {error}") from error
-
-
 def numbered_lines(path: Path) -> Iterator[tuple[str, str]]:
     """The lines of a text file that are not blank, each with its place: file and line.
 
     Raises:
         ManifestError: it cannot be read.
     """
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
+    for number, line in enumerate(read_text(path, "a list").splitlines(), start=1):
         if line.strip():
             yield f"{path}: line {number}", line.strip()
 
@@ -126,7 +113,7 @@ def csv_rows(
     Raises:
         ManifestError: it cannot be read, lacks a column or a row is too short.
     """
-    lines = read_text(path).splitlines()[header_line - 1 :]
+    lines = read_text(path, "a CSV file").splitlines()[header_line - 1 :]
     reader = csv.DictReader(lines)
     for column in columns:
         if column not in (reader.fieldnames or ()):
@@ -149,7 +136,7 @@ def read_json(path: Path) -> object:
         ManifestError: it cannot be read or is not JSON.
     """
     try:
-        content: object = json.loads(read_text(path))
+        content: object = json.loads(read_text(path, "a JSON file"))
     except json.JSONDecodeError as error:
         raise ManifestError(f"{path} is not JSON: {error}") from error
     return content

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from featkd.checksum import sha256_of
 from featkd.errors import CheckpointError
 from featkd.models.checkpoint import CARD, Origin, read_weights
 from featkd.models.hub import HubSpec, HuggingFaceSpec, read_huggingface_folder
@@ -14,7 +15,7 @@ from featkd.models.hub.huggingface_models import WEIGHT_FILES
 from featkd.models.i3d_layouts import translate_i3d
 from featkd.models.match import MatchReport, load_weights
 from featkd.models.network_spec import Network, NetworkSpec
-from featkd.models.state_file import metadata_of, read_state_file, sha256_of_file
+from featkd.models.state_file import metadata_of, read_state_file
 
 _HUB_PREFIX = "backbone.model."
 
@@ -71,7 +72,7 @@ def digest_of(path: Path) -> str:
         CheckpointError: there is no such file or folder.
     """
     if path.is_file():
-        return sha256_of_file(path)
+        return sha256_of(path)
     files = sorted(file for pattern in WEIGHT_FILES for file in path.glob(pattern))
     if not files:
         raise CheckpointError(
@@ -80,7 +81,7 @@ def digest_of(path: Path) -> str:
         )
     digest = hashlib.sha256()
     for file in files:
-        digest.update(f"{file.name} {sha256_of_file(file)}\n".encode())
+        digest.update(f"{file.name} {sha256_of(file)}\n".encode())
     return digest.hexdigest()
 
 

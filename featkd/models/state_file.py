@@ -1,6 +1,5 @@
 """Weights in files of others, read without executing anything that is in them."""
 
-import hashlib
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
+from featkd.checksum import sha256_of
 from featkd.errors import CheckpointError
 
 WRAPPER_KEYS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network")
@@ -55,7 +55,7 @@ def read_state_file(path: Path) -> StateFile:
     wrappers: list[str] = []
     content = _without_keys(content, wrappers)
     state = _without_prefixes(_require_tensors(content, path), wrappers)
-    return StateFile(path, sha256_of_file(path), state, tuple(wrappers))
+    return StateFile(path, sha256_of(path), state, tuple(wrappers))
 
 
 def metadata_of(path: Path) -> Mapping[str, str]:
@@ -73,12 +73,6 @@ def metadata_of(path: Path) -> Mapping[str, str]:
             return file.metadata() or {}
     except SafetensorError as error:
         raise CheckpointError(f"{path} is damaged or not a safetensors file: {error}") from error
-
-
-def sha256_of_file(path: Path) -> str:
-    """Digest of a file's bytes, 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _load_safetensors(path: Path) -> dict[str, Tensor]:

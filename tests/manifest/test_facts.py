@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from featkd.checksum import sha256_of
 from featkd.errors import ManifestError
 from featkd.manifest import build_from_folders, check_contents, facts_journal
-from featkd.manifest.checksum import sha256_of
 from featkd.manifest.facts import Facts, journal_beside, read_facts, suffix_complaint
 
 Encode = Callable[..., None]

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from featkd.errors import ManifestError
-from featkd.manifest.formats.text_file import read_text
+from featkd.manifest.text_file import read_text
 
 
 def write_label_map(classes: tuple[str, ...]) -> bytes:

@@ -8,15 +8,15 @@ import re
 from pathlib import Path
 from typing import Any
 
+from featkd.checksum import sha256_of
 from featkd.durable import replace_file
 from featkd.errors import ManifestError
-from featkd.manifest.checksum import sha256_of
 from featkd.manifest.formats.partial import PartialManifest
-from featkd.manifest.formats.text_file import read_text
 from featkd.manifest.manifest import Manifest
 from featkd.manifest.read import read_manifest
 from featkd.manifest.schema import COLUMN_NAMES, COLUMNS
 from featkd.manifest.structure import path_fault
+from featkd.manifest.text_file import read_text
 from featkd.manifest.write import write_manifest
 
 DESCRIPTION = "croissant.json"

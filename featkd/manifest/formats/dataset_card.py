@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import yaml
 
 from featkd.errors import ManifestError
-from featkd.manifest.formats.text_file import read_text
 from featkd.manifest.manifest import Manifest
 from featkd.manifest.schema import COLUMNS
+from featkd.manifest.text_file import read_text
 
 _DTYPES = {"text": "string", "int64": "int64", "float64": "float64"}
 

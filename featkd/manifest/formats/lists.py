@@ -17,9 +17,9 @@ from featkd.durable import replace_file
 from featkd.errors import ManifestError
 from featkd.manifest.formats.class_list import read_classes, write_class_ids, write_label_map
 from featkd.manifest.formats.partial import PartialManifest
-from featkd.manifest.formats.text_file import read_text
 from featkd.manifest.manifest import Manifest
 from featkd.manifest.schema import ManifestHeader, explain
+from featkd.manifest.text_file import read_text
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from featkd.errors import ManifestError
-from featkd.manifest.formats.text_file import read_text
 from featkd.manifest.schema import COLUMNS
+from featkd.manifest.text_file import read_text
 
 _DTYPE_NAMES = {column.name: column.dtype_name for column in COLUMNS}
 

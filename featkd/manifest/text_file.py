@@ -1,4 +1,4 @@
-"""Reads text that others have written."""
+"""Text that others have written."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from featkd.errors import ManifestError
 
 
 def read_text(path: Path, expected: str) -> str:
-    """The text of a file, its line breaks as line feeds.
+    """The text of a file in UTF-8, with or without a byte order mark, line breaks as line feeds.
 
     Args:
         path: what to read.
@@ -16,7 +16,7 @@ def read_text(path: Path, expected: str) -> str:
         ManifestError: if it cannot be read or is not UTF-8.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except OSError as error:
         reason = error.strerror or error
         raise ManifestError(f"{path} cannot be read: {reason}; expected {expected}") from error

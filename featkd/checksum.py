@@ -1,4 +1,4 @@
-"""The checksum of a video file."""
+"""The checksum of a file."""
 
 import hashlib
 from pathlib import Path
