@@ -46,6 +46,8 @@ lint: $(VENV)/.dev ## Check style, types and the order of imports
 	@$(PIP) --no-deps --no-build-isolation --target build/typecheck .
 	@cd build/typecheck && ../../$(BIN)/mypy --config-file ../../pyproject.toml \
 	    --cache-dir ../../.mypy_cache -p featkd
+	@cd build/typecheck && ../../$(BIN)/mypy --config-file ../../pyproject.toml \
+	    --cache-dir ../../.mypy_cache ../../benchmarks/*.py
 	@cd build/typecheck && ../../$(BIN)/lint-imports --config ../../pyproject.toml \
 	    --cache-dir ../../.import_linter_cache
 

@@ -106,7 +106,7 @@ Pool = Callable[[Tensor, int], Tensor]
 def train(pool: Pool, features: list[Tensor], gradients: list[Tensor]) -> None:
     for index, (feature, gradient) in enumerate(zip(features, gradients, strict=True)):
         feature.grad = None
-        pool(feature, index).backward(gradient)
+        torch.autograd.backward(pool(feature, index), gradient)
 
 
 @torch.no_grad()

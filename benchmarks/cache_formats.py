@@ -137,7 +137,7 @@ def write_safetensors(folder: Path, blocks: Iterable[Block], num_rows: int) -> N
 def open_safetensors(folder: Path) -> Read:
     from safetensors import safe_open
 
-    files = [safe_open(path, framework="numpy") for path in sorted(folder.iterdir())]
+    files: list[Any] = [safe_open(path, framework="numpy") for path in sorted(folder.iterdir())]
 
     def read_row(name: str, row: int) -> np.ndarray:
         part, position = divmod(row, PART_ROWS)

@@ -16,12 +16,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from own_process import in_own_process, peak_memory_mib
 
 REPOSITORY = Path(__file__).parents[1]
-ARRAYS = {"logits": ((10,), "float32"), "frames_crc32": ((), "uint32")}
+ARRAYS: dict[str, tuple[tuple[int, ...], Literal["float32", "uint32"]]] = {
+    "logits": ((10,), "float32"),
+    "frames_crc32": ((), "uint32"),
+}
 ROWS_PER_FAILURE = 10_000
 Result = TypeVar("Result")
 

@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from record import RESULTS, save_record
@@ -105,7 +106,7 @@ class Bench:
     def sources(self, method: str) -> dict[str, SignalSource]:
         """Where the signals of a method may come from."""
         cached = {name: self._opened(method, store).signal() for name, store in self.stores.items()}
-        sources = {**cached, "memory": SignalInMemory(cached["cached"])}
+        sources: dict[str, SignalSource] = {**cached, "memory": SignalInMemory(cached["cached"])}
         if method == LIVE_METHOD:
             sources["live"] = LiveSignal(self.teacher.with_taps(()))
         return sources
@@ -163,7 +164,7 @@ def run_side_by_side(
     trainings: Mapping[str, ClassifierTraining], num_epochs: int
 ) -> list[dict[str, Step]]:
     """Train all at once, a step of each in turn."""
-    rounds = []
+    rounds: list[dict[str, Step]] = []
     for epoch in range(1, num_epochs + 1):
         # What is read ahead for a training is read during its own step, which is when it is asked.
         lessons = {name: training.lessons.of_epoch(epoch) for name, training in trainings.items()}
@@ -175,7 +176,9 @@ def run_side_by_side(
     return rounds
 
 
-def _step(training: ClassifierTraining, lessons: Iterator[Lesson], epoch: int) -> Step:
+def _step(
+    training: ClassifierTraining, lessons: Iterator[Lesson[TeacherSignal]], epoch: int
+) -> Step:
     wall, cpu = time.perf_counter(), time.process_time()
     lesson = next(lessons)
     for update in training._passes:  # noqa: SLF001 - those of the loop, without log and checkpoint
@@ -235,7 +238,7 @@ def _reading_ms(bench: Bench, source: SignalSource) -> float:
     return 1000 * statistics.median(times)
 
 
-def as_markdown(measured: Mapping[str, Mapping[str, dict]]) -> str:
+def as_markdown(measured: Mapping[str, Mapping[str, dict[str, Any]]]) -> str:
     """Two tables: what the cache costs, and live against cached."""
     costs = [
         "# Training on cached signals",
@@ -281,7 +284,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], dest="overrides")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    measured: dict[str, dict[str, dict]] = {}
+    measured: dict[str, dict[str, dict[str, Any]]] = {}
     for number, (name, settings) in enumerate(list(SETTINGS.items())[: arguments.settings]):
         folder = arguments.workdir / str(number)
         workspace = prepare_workspace(folder, [*COMMON, *settings, *arguments.overrides])

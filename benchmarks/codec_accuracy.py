@@ -15,6 +15,7 @@ import shutil
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from record import RESULTS, save_record
@@ -138,7 +139,7 @@ def describe(top1: Sequence[float]) -> dict[str, object]:
     }
 
 
-def as_markdown(teacher_top1: float, alone: Mapping, codecs: Mapping[str, Mapping]) -> str:
+def as_markdown(teacher_top1: float, alone: Mapping[str, Any], codecs: Mapping[str, Any]) -> str:
     """Bytes and errors by array, then accuracies."""
     lines = [
         "# Number formats of a teacher's full maps",
@@ -177,7 +178,7 @@ def as_markdown(teacher_top1: float, alone: Mapping, codecs: Mapping[str, Mappin
     return "\n".join(lines) + "\n"
 
 
-def _accuracies(name: str, top1: Mapping) -> str:
+def _accuracies(name: str, top1: Mapping[str, Any]) -> str:
     seeds = " ".join(f"{100 * value:.1f}" for value in top1["seeds"])
     deviation = "" if top1["deviation"] is None else f"{100 * top1['deviation']:.1f}"
     return f"| {name} | {seeds} | {100 * top1['mean']:.1f} | {deviation} |"

@@ -17,7 +17,7 @@ import random
 import statistics
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from own_process import in_own_process, peak_memory_mib
@@ -152,12 +152,13 @@ def added_macs(config: DistillerConfig, sizes: Sizes, signal: TeacherSignal) -> 
             generative = generative_part(learner.distiller)
             if generative is not None:
                 generative.generator_terms(student, signal)
-    return counter.get_total_flops() // 2 // sizes.batch_size
+    flops: int = counter.get_total_flops()
+    return flops // 2 // sizes.batch_size
 
 
 def peak_of(name: str, sizes: Sizes) -> float:
     """Peak memory of a process that makes three steps, in MiB."""
-    config = DISTILLERS[name].config()
+    config = DISTILLERS[name].config(kind=name)
     learner = make_learner(config, sizes, make_signal(sizes, config.requires))
     for _ in range(3):
         learner.step()
@@ -181,16 +182,16 @@ def time_steps(learners: dict[str, Learner], num_rounds: int) -> dict[str, list[
 
 def describe(
     names: list[str], sizes: Sizes, num_rounds: int
-) -> tuple[dict[str, dict[str, object]], float]:
+) -> tuple[dict[str, dict[str, Any]], float]:
     """Figures of every distiller, and the seconds of a plain step."""
-    configs = {name: DISTILLERS[name].config() for name in names}
+    configs = {name: DISTILLERS[name].config(kind=name) for name in names}
     memory = {name: in_own_process(peak_of, name, sizes) for name in names}
     needs = functools.reduce(operator.or_, (config.requires for config in configs.values()))
     signal = make_signal(sizes, needs)
     learners = {name: make_learner(config, sizes, signal) for name, config in configs.items()}
     seconds = time_steps(learners, num_rounds)
     plain = measure_cost(learners["none"].network, sizes.input_shape)
-    rows: dict[str, dict[str, object]] = {}
+    rows: dict[str, dict[str, Any]] = {}
     for name, learner in learners.items():
         pairs = zip(seconds[name], seconds["none"], strict=True)
         ratios = sorted(step / reference for step, reference in pairs)
@@ -213,7 +214,7 @@ def describe(
     return rows, statistics.median(seconds["none"])
 
 
-def tabulate(rows: dict[str, dict[str, object]], sizes: Sizes, plain: float) -> str:
+def tabulate(rows: dict[str, dict[str, Any]], sizes: Sizes, plain: float) -> str:
     """A table in Markdown."""
     columns = (
         "distiller",
@@ -234,12 +235,12 @@ def tabulate(rows: dict[str, dict[str, object]], sizes: Sizes, plain: float) -> 
         "|---|" + "---:|" * (len(columns) - 1),
     ]
     for name, row in rows.items():
-        low, high = row["quartiles"]  # type: ignore[misc]
+        low, high = row["quartiles"]
         limit = "" if row["limit"] is None else f"{row['limit']:.2f}"
         lines.append(
             f"| {name} | {row['ratio']:.3f} | {low:.3f} to {high:.3f} | {limit} | "
-            f"{row['training_parameters'] / 1e6:.2f} | {row['training_gmac']:.3f} | "  # type: ignore[operator]
-            f"{row['kept_parameters'] / 1e6:.2f} | {row['kept_gmac']:.3f} | "  # type: ignore[operator]
+            f"{row['training_parameters'] / 1e6:.2f} | {row['training_gmac']:.3f} | "
+            f"{row['kept_parameters'] / 1e6:.2f} | {row['kept_gmac']:.3f} | "
             f"{row['added_memory_mib']:+.0f} |"
         )
     return "\n".join(lines) + "\n"

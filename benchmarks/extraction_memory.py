@@ -12,6 +12,7 @@ import argparse
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from own_process import in_own_process
 from record import save_record
@@ -91,7 +92,7 @@ def main() -> None:
     parser.add_argument("--workdir", type=Path, default=Path("runs/extraction_memory"))
     parser.add_argument("--set", action="append", default=[], dest="overrides")
     arguments = parser.parse_args()
-    measured = {}
+    measured: dict[str, dict[str, Any]] = {}
     for backend in arguments.backends.split(","):
         settings = [*SETTINGS, f"extract.backend={backend}", *arguments.overrides]
         # Making videos and teacher takes memory too, so that is done by another process.

@@ -139,7 +139,10 @@ def measure(workspace: Workspace, num_pairs: int) -> dict[str, object]:
     bare()  # brings videos and code into memory
     pairs = []
     for number in range(num_pairs):
-        works = [("extract", extract_afresh), ("bare", bare)]
+        works: list[tuple[str, Callable[[], object]]] = [
+            ("extract", extract_afresh),
+            ("bare", bare),
+        ]
         pair = {name: timed(work) for name, work in (works if number % 2 == 0 else works[::-1])}
         shutil.rmtree(workspace.cache_path)
         pairs.append(pair)

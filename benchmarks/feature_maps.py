@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import NormalDist
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -32,7 +33,11 @@ MADE_OF = {
     "real": f"maps of a full-width I3D with random weights and calibrated batch norm on "
     f"{NUM_REAL_VIEWS} views of real clips, repeated with permuted channels",
 }
-DTYPES = {MAPS: "float16", ATTENTION: "float16", LOGITS: "float32"}
+DTYPES: dict[str, Literal["float16", "float32"]] = {
+    MAPS: "float16",
+    ATTENTION: "float16",
+    LOGITS: "float32",
+}
 
 
 def signals(
@@ -98,7 +103,8 @@ def real_maps(workdir: Path) -> np.ndarray:
     if not path.exists():
         workdir.mkdir(parents=True, exist_ok=True)
         np.save(path, _compute_real_maps())
-    return np.load(path)
+    maps: np.ndarray = np.load(path)
+    return maps
 
 
 def _compute_real_maps() -> np.ndarray:

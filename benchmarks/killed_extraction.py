@@ -34,7 +34,12 @@ SETTINGS = (
 
 
 def start(recipe_path: Path) -> subprocess.Popen[bytes]:
-    command = [Path(sys.executable).with_name("featkd"), "extract", recipe_path, "--quiet"]
+    command = [
+        str(Path(sys.executable).with_name("featkd")),
+        "extract",
+        str(recipe_path),
+        "--quiet",
+    ]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL)
 
 

@@ -23,7 +23,7 @@ from table_record import record_table
 from featkd.cli.experiment_stages import make_tables
 from featkd.cli.progress import show_progress
 from featkd.experiment import Workspace, synthesize_dataset, train_teacher
-from featkd.recipes import AnyRecipe, Recipe, load_any_recipe, load_recipe
+from featkd.recipes import AnyRecipe, DetectionRecipe, Recipe, load_any_recipe, load_recipe
 from featkd.recipes.table import load_table
 from featkd.types import Progress
 
@@ -45,6 +45,7 @@ def load_real_motion(overrides: list[str], poses: Path, progress: Progress) -> R
 def load_untrimmed(overrides: list[str], progress: Progress) -> AnyRecipe:
     """The recipe, its backbones' classifiers trained; `make_tables` makes its videos."""
     recipe = load_any_recipe("mini_detection", overrides)
+    assert isinstance(recipe, DetectionRecipe)  # noqa: S101 - as shipped
     for detector in (recipe.teacher, recipe.student):
         if detector.backbone_weights is not None:
             train_on_generated_motions(detector.backbone_weights, detector.model.name, progress)
@@ -56,6 +57,7 @@ def train_on_generated_motions(weights: Path, model: str, progress: Progress) ->
     if weights.exists():
         return
     mini = load_recipe("mini", [f"workdir={weights.parents[1]}", f"teacher.model.name={model}"])
+    assert mini.synthetic is not None  # noqa: S101 - as shipped
     synthesize_dataset(mini.synthetic, mini.data.manifest.parent, progress)
     train_teacher(Workspace(mini), progress)
 

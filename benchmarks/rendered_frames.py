@@ -17,8 +17,9 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -29,7 +30,7 @@ from torch import Tensor
 from featkd.cache import ArraySpec, Compression, FolderStore
 from featkd.experiment.arrays import frames_array
 from featkd.experiment.workspace import row_table
-from featkd.types import Clip
+from featkd.types import Clip, View
 from featkd.video import (
     TrainingViews,
     decode_frames,
@@ -124,6 +125,10 @@ def _encode(view: np.ndarray, capacity_bytes: int) -> np.ndarray:
     return encode_frames(torch.from_numpy(view), quality=QUALITY, capacity_bytes=capacity_bytes)
 
 
+def _decode(clip: Clip, view: View, size: int) -> Tensor:
+    return render_clip(clip, view, [size]).pixels[0]
+
+
 def measure(clips: list[Clip], num_frames: int, size: int, num_views: int) -> dict[str, object]:
     """All ways on the same views."""
     views = TrainingViews(num_frames=num_frames, num_views=num_views)
@@ -132,7 +137,7 @@ def measure(clips: list[Clip], num_frames: int, size: int, num_views: int) -> di
         for clip in clips
         for index in range(num_views)
     ]
-    pixels = np.stack([render_clip(*pair, [size]).pixels[0].numpy() for pair in drawn])
+    pixels = np.stack([_decode(*pair, size).numpy() for pair in drawn])
     with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
         kept = {
             name: KeptViews(Path(temporary) / name.replace(" ", "_"), way, pixels, clips, views)
@@ -144,8 +149,8 @@ def measure(clips: list[Clip], num_frames: int, size: int, num_views: int) -> di
         errors: list[float] = []
         for row, pair in enumerate(drawn):
             works: dict[str, Callable[[], Tensor]] = {
-                VIDEO: lambda pair=pair: render_clip(*pair, [size]).pixels[0],
-                **{name: lambda one=one, row=row: one.read(row) for name, one in kept.items()},
+                VIDEO: partial(_decode, *pair, size),
+                **{name: partial(one.read, row) for name, one in kept.items()},
             }
             names = list(works) if row % 2 == 0 else list(works)[::-1]
             for name in names:
@@ -177,7 +182,7 @@ def measure(clips: list[Clip], num_frames: int, size: int, num_views: int) -> di
     }
 
 
-def as_markdown(measured: Mapping[str, dict]) -> str:
+def as_markdown(measured: Mapping[str, dict[str, Any]]) -> str:
     """One row for each size and way."""
     lines = [
         "# Rendered views: from the video, or from the cache",

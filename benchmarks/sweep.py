@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from record import save_record
@@ -89,7 +90,7 @@ class Bench:
         shutil.rmtree(students)
         return weights
 
-    def compare(self, members: Sequence[Member], *, sweep_first: bool) -> dict[str, object]:
+    def compare(self, members: Sequence[Member], *, sweep_first: bool) -> dict[str, Any]:
         """One round: all in one sweep, and each alone."""
         weights = []
         for is_sweep in (sweep_first, not sweep_first):

@@ -1,6 +1,6 @@
 """Lessons: batches of views with what the teacher says about them, for every network alike."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Generic, Protocol, TypeVar, runtime_checkable
@@ -111,7 +111,7 @@ class Lessons(Generic[SignalT]):
         """Lessons an epoch."""
         return len(self.samples) // self.batch_size
 
-    def of_epoch(self, epoch: int) -> Iterator[Lesson[SignalT]]:
+    def of_epoch(self, epoch: int) -> Generator[Lesson[SignalT], None, None]:
         """The lessons of an epoch, counted from 1.
 
         Signals that are only read come from a thread of their own, ahead of need; a teacher in the
