@@ -2,14 +2,15 @@
 
     python benchmarks/paper_table.py table1 --data synthetic --processes 2
     python benchmarks/paper_table.py table1 --data real_motion --processes 2
+    python benchmarks/paper_table.py table3 --data synthetic --processes 2
     python benchmarks/paper_table.py table2 --data untrimmed --seeds 0,1,2 --processes 2
 
 Makes the table as `featkd experiment` does: each method's weight by the same search on the
 validation videos, then every row with every seed, measured on the test videos. Interrupted, it
-resumes. *synthetic* are the six generated motions of the recipe `mini`; *real_motion* are the
-human poses of `data/motion` in the folder of shared data (FEATKD_SHARED), or of --poses, drawn as
-videos, whose teacher starts from that of the recipe `mini`; *untrimmed* are the videos of several
-actions of `mini_detection`, whose backbones start from classifiers that the recipe `mini` trains.
+resumes. *synthetic* are the six generated motions of the table's miniature recipe; *real_motion*
+are the human poses of `data/motion` in the folder of shared data (FEATKD_SHARED), or of --poses,
+drawn as videos, whose teacher starts from that of the recipe `mini`; *untrimmed* are the videos of
+several actions of `mini_detection`, whose backbones start from classifiers that `mini` trains.
 Writes benchmarks/results/<table>_<recipe>.json and .md.
 """
 
@@ -26,11 +27,6 @@ from featkd.experiment import Workspace, synthesize_dataset, train_teacher
 from featkd.recipes import AnyRecipe, DetectionRecipe, Recipe, load_any_recipe, load_recipe
 from featkd.recipes.table import load_table
 from featkd.types import Progress
-
-
-def load_synthetic(overrides: list[str]) -> Recipe:
-    """The recipe; `make_tables` generates its videos."""
-    return load_recipe("mini", overrides)
 
 
 def load_real_motion(overrides: list[str], poses: Path, progress: Progress) -> Recipe:
@@ -76,17 +72,19 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--set", action="append", default=[], dest="overrides")
     arguments = parser.parse_args()
+    table = load_table(arguments.table)
     with show_progress(quiet=False) as progress:
         recipe: AnyRecipe
         match arguments.data:
             case "synthetic":
-                recipe = load_synthetic(arguments.overrides)
+                (mini,) = table.mini  # `make_tables` generates its videos
+                recipe = load_recipe(mini, arguments.overrides)
             case "real_motion":
                 recipe = load_real_motion(arguments.overrides, arguments.poses, progress)
             case _:
                 recipe = load_untrimmed(arguments.overrides, progress)
-        (table,) = make_tables(
-            load_table(arguments.table),
+        (made,) = make_tables(
+            table,
             [recipe],
             [name for name in arguments.rows.split(",") if name],
             [int(seed) for seed in arguments.seeds.split(",")],
@@ -94,7 +92,7 @@ def main() -> None:
             num_processes=arguments.processes,
             progress=progress,
         )
-    record_table(table, recipe)
+    record_table(made, recipe)
 
 
 if __name__ == "__main__":
