@@ -35,7 +35,7 @@ demo: $(VENV)/.runtime ## Run a whole experiment on generated videos; needs no G
 	@$(BIN)/featkd demo $(ARGS)
 
 test: lint ## Lint, type check and run every test
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 # Types and import order are checked on an installed copy: only there do the folders extract/ and
 # cli/ stand where Python sees them, as featkd.extract and featkd.cli.
