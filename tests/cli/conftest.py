@@ -1,11 +1,12 @@
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from featkd.checksum import sha256_of
 from featkd.cli.main import main
 
 Featkd = Callable[..., Result]
@@ -68,13 +69,20 @@ def tiny() -> Callable[..., list[str]]:
 @pytest.fixture(scope="session")
 def workdir(
     featkd: Featkd, tiny: Callable[..., list[str]], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+) -> Iterator[Path]:
     """A work folder with videos, teacher, cache and representation. Tests must not change it."""
     folder = tmp_path_factory.mktemp("experiment") / "work"
     for stage in ("synthesize", "train", "extract", "represent"):
         result = featkd(stage, "demo", *tiny(folder))
         assert result.exit_code == 0, result.output
-    return folder
+    made = _checksums(folder)
+    yield folder
+    changed = made.items() ^ _checksums(folder).items()
+    assert not changed, f"tests changed files that they share: {sorted(dict(changed))}"
+
+
+def _checksums(folder: Path) -> dict[Path, str]:
+    return {path: sha256_of(path) for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.fixture

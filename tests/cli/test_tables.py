@@ -1,6 +1,7 @@
 """``featkd experiment`` and ``featkd distillers``."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,24 +18,28 @@ ROWS = [word for name in METHODS[1:] for word in ("--row", name)]
 
 
 @pytest.fixture(scope="module")
-def made(featkd: Featkd, tiny: Tiny, workdir: Path) -> tuple[Path, Result]:
+def made(
+    featkd: Featkd, tiny: Tiny, workdir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Result]:
     """A table of a work folder that has a teacher and a cache without pooled features."""
+    folder = tmp_path_factory.mktemp("table") / "work"
+    shutil.copytree(workdir, folder)
     result = featkd(
-        "experiment", "table1", "--recipe", "demo", *ROWS, "--seeds", "0,1", *tiny(workdir)
+        "experiment", "table1", "--recipe", "demo", *ROWS, "--seeds", "0,1", *tiny(folder)
     )
-    return workdir, result
+    return folder, result
 
 
 def test_experiment__prints_every_row_and_leaves_files(made: tuple[Path, Result]) -> None:
-    workdir, result = made
+    folder, result = made
     assert result.exit_code == 0, result.output
     assert "2 seeds cannot give less than 0.5" in result.stdout
     for label in ("student alone", "KD", "FN", "SimKD"):
         assert label in result.stdout
-    content = json.loads((workdir / "table1.json").read_text())
+    content = json.loads((folder / "table1.json").read_text())
     assert [row["name"] for row in content["rows"]] == list(METHODS)
     assert set(content["searches"]) == set(METHODS[1:])
-    assert (workdir / "table1.html").read_text().startswith("<!DOCTYPE html>")
+    assert (folder / "table1.html").read_text().startswith("<!DOCTYPE html>")
     simkd = content["rows"][-1]
     assert simkd["gmac"] > content["rows"][0]["gmac"], "the projector is kept, and counts"
 
@@ -42,13 +47,13 @@ def test_experiment__prints_every_row_and_leaves_files(made: tuple[Path, Result]
 def test_experiment__again_says_the_same_as_json(
     featkd: Featkd, tiny: Tiny, made: tuple[Path, Result]
 ) -> None:
-    workdir, _ = made
+    folder, _ = made
     result = featkd(
-        "experiment", "table1", "--recipe", "demo", *ROWS, "--seeds", "0,1", *tiny(workdir),
+        "experiment", "table1", "--recipe", "demo", *ROWS, "--seeds", "0,1", *tiny(folder),
         "--json", "--quiet",
     )  # fmt: skip
     assert result.stderr == ""
-    assert json.loads(result.stdout) == [json.loads((workdir / "table1.json").read_text())]
+    assert json.loads(result.stdout) == [json.loads((folder / "table1.json").read_text())]
 
 
 def test_experiment__lists_tables(featkd: Featkd) -> None:
