@@ -1,8 +1,10 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -25,6 +27,9 @@ from featkd.manifest import (
 )
 from featkd.recipes import DetectionRecipe, load_any_recipe, load_recipe
 from featkd.synthetic import encode_h264
+from featkd.types import Progress, Silent
+
+Item = TypeVar("Item")
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -40,6 +45,36 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no folder {folder}; set FEATKD_SHARED to the folder of the shared data")
     return folder
+
+
+class StoppedError(Exception):
+    pass
+
+
+class StopsAfter(Silent):
+    def __init__(self, num_items: int) -> None:
+        self.left = num_items
+
+    def track(
+        self, items: Iterable[Item], *, description: str, total: int, unit: str, done: int = 0
+    ) -> Iterable[Item]:
+        for item in items:
+            if self.left == 0:
+                raise StoppedError
+            self.left -= 1
+            yield item
+
+
+@pytest.fixture(scope="session")
+def interrupted_after() -> Callable[[int], AbstractContextManager[Progress]]:
+    """A block whose progress interrupts the work after some items, as Ctrl-C would."""
+
+    @contextmanager
+    def block(num_items: int) -> Iterator[Progress]:
+        with pytest.raises(StoppedError):
+            yield StopsAfter(num_items)
+
+    return block
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,6 +1,7 @@
 """A recipe's cache, opened and checked against the recipe, whatever its task."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from jaxtyping import UInt8
@@ -20,7 +21,7 @@ from featkd.experiment.cache_check import CacheCheck
 from featkd.experiment.frames_check import require_same_frames
 from featkd.experiment.row_index import ABSENT, RowIndex
 from featkd.experiment.workspace import BaseWorkspace
-from featkd.training import FrameSource
+from featkd.training import FrameCheck, FrameSource, RenderedViews
 from featkd.video import decode_frames
 
 
@@ -126,6 +127,24 @@ class BaseOpenedCache:
                 ) from error
 
         return read
+
+    @contextmanager
+    def serve(
+        self, views: RenderedViews, frames_size: int | None, check: FrameCheck | None = None
+    ) -> Iterator[RenderedViews]:
+        """Let views be checked against the cache, or taken out of it, until the block ends.
+
+        Args:
+            views: of the training samples; others may share them afterwards.
+            frames_size: pixels of cached views to take instead of decoding; None decodes.
+            check: `check_frames` of a cache at the same place, whose earlier verdicts hold.
+        """
+        views.check = check or self.check_frames
+        views.frames = None if frames_size is None else self.frames(frames_size)
+        try:
+            yield views
+        finally:
+            views.check = views.frames = None
 
     def _readable_samples(self, arrays: Collection[str], *, committed_only: bool) -> list[int]:
         """Clips of which every view is committed and not failed in every layer that is read."""

@@ -9,7 +9,7 @@ from featkd.cache.signal import SignalSource, feature_array
 from featkd.distillers import Requirements
 from featkd.errors import UsageError
 from featkd.experiment.begun_samples import begun_with
-from featkd.experiment.classifier import ClassifierRun, run_classifier
+from featkd.experiment.classifier_run import ClassifierRun
 from featkd.experiment.initial_weights import InitialWeights, WeightsOfFile, WeightsOfTeacher
 from featkd.experiment.needs import distiller_requirements
 from featkd.experiment.opened_cache import OpenedCache
@@ -226,8 +226,6 @@ def _train(
         tuple(dict.fromkeys(sizes)),
         card.preprocess.modality,
     )
-    views.check = opened.check_frames
-    views.frames = None if source.needs_clips else opened.frames(card.preprocess.size)
     label = name if signal == "cached" else f"{name}+live"
     folder = workspace.student_folder(label, seed)
     samples = begun_with(folder, opened.samples) if committed_only else opened.samples
@@ -238,10 +236,9 @@ def _train(
         signal=signal,
         samples=tuple(samples) if committed_only else None,
     )
-    try:
-        return run_classifier(
+    with opened.serve(views, None if source.needs_clips else card.preprocess.size):
+        return run.train(
             workspace,
-            run,
             source=source,
             views=views,
             samples=samples,
@@ -249,6 +246,3 @@ def _train(
             teacher_size=teacher_size,
             progress=progress,
         )
-    finally:
-        # Others may share these views when the cache is closed.
-        views.check = views.frames = None

@@ -2,8 +2,8 @@
 
 import gc
 import traceback
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -13,7 +13,7 @@ from typing import Literal
 from featkd.cache import FolderStore
 from featkd.distillers import Requirements
 from featkd.errors import UsageError
-from featkd.experiment.classifier import ClassifierRun, finish_classifier, prepare_classifier
+from featkd.experiment.classifier_run import ClassifierRun
 from featkd.experiment.opened_cache import OpenedCache
 from featkd.experiment.run_folder import is_finished
 from featkd.experiment.student import initial_weights, student_card, student_run
@@ -217,8 +217,7 @@ class _Sweep:
         for (planned, training), outcome in zip(begun, outcomes, strict=True):
             self._finish(planned, training, outcome)
 
-    @contextmanager
-    def _views(self, opened: OpenedCache, key: _PassKey) -> Iterator[RenderedViews]:
+    def _views(self, opened: OpenedCache, key: _PassKey) -> AbstractContextManager[RenderedViews]:
         """The views of a group, checked against the cache or taken out of it."""
         recipe = self._workspace.recipe
         if key.frames_size is None:
@@ -238,13 +237,7 @@ class _Sweep:
         )
         # One check for all groups: what it has passed is not looked at again.
         self._check = self._check or opened.check_frames
-        views.check = self._check
-        views.frames = None if key.frames_size is None else opened.frames(key.frames_size)
-        try:
-            yield views
-        finally:
-            # Others may share these views when the cache is closed.
-            views.check = views.frames = None
+        return opened.serve(views, key.frames_size, self._check)
 
     def _prepare(
         self, together: Sequence[_Planned], lessons: Lessons[TeacherSignal]
@@ -252,7 +245,7 @@ class _Sweep:
         begun = []
         for planned in together:
             try:
-                training = prepare_classifier(planned.workspace, planned.run, lessons)
+                training = planned.run.prepare(planned.workspace, lessons)
             except Exception as error:  # noqa: BLE001 - kept in the student's result
                 self._fail(planned.member, planned.run.folder, error)
             else:
@@ -264,7 +257,7 @@ class _Sweep:
         error = outcome.error
         if error is None:
             try:
-                finish_classifier(planned.run, training, settings=planned.settings, seconds=seconds)
+                planned.run.finish(training, settings=planned.settings, seconds=seconds)
             except Exception as failure:  # noqa: BLE001 - kept in the student's result
                 error = failure
         if error is None:

@@ -12,7 +12,7 @@ from featkd.distillers import StudentAloneConfig
 from featkd.errors import UsageError
 from featkd.evaluation import measure_cost
 from featkd.experiment.base_frozen_teacher import BaseFrozenTeacher
-from featkd.experiment.classifier import ClassifierRun, run_classifier
+from featkd.experiment.classifier_run import ClassifierRun
 from featkd.experiment.frozen_modules import CLASSIFIER_MODULE, save_classifier
 from featkd.experiment.initial_weights import WeightsOfFile
 from featkd.experiment.run_folder import begin, finish, is_finished
@@ -59,7 +59,7 @@ def train_teacher(workspace: Workspace, progress: Progress | None = None) -> boo
 
     Raises:
         CheckpointError: weights that the recipe names are missing, damaged or do not fit.
-        FeatkdError: as `run_classifier`.
+        FeatkdError: as `BaseRun.train`.
     """
     recipe = workspace.recipe
     if _is_ready_made(workspace):
@@ -68,9 +68,8 @@ def train_teacher(workspace: Workspace, progress: Progress | None = None) -> boo
     modality = recipe.teacher.preprocess.modality
     views = workspace.rendered(recipe.data.train_split, recipe.views.train, (size,), modality)
     num_views = recipe.views.train.num_views
-    return run_classifier(
+    return teacher_run(workspace).train(
         workspace,
-        teacher_run(workspace),
         source=NoTeacher(),
         views=views,
         samples=[index for index, clip in enumerate(views.clips) if clip.num_frames],

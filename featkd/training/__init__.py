@@ -7,6 +7,8 @@ from featkd.training.detector import DetectorTraining
 from featkd.training.lessons import Lesson, Lessons, LessonSource
 from featkd.training.logit_recorder import TRAJECTORY_FILE
 from featkd.training.loop import Outcome, train, train_together
+from featkd.training.network_spec import NetworkTrainingSpec
+from featkd.training.network_training import NetworkTraining
 from featkd.training.optimiser import OptimiserSpec
 from featkd.training.representation import (
     RepresentationModules,
@@ -28,6 +30,8 @@ __all__ = [
     "LessonSource",
     "Lessons",
     "LoadingSpec",
+    "NetworkTraining",
+    "NetworkTrainingSpec",
     "OptimiserSpec",
     "Outcome",
     "RenderedViews",

@@ -27,25 +27,6 @@ ATTENTION = ArraySpec(name="attention/a", shape=(4, 2), dtype="bfloat16", compre
 FAILED = {2: "an empty file", 9: "gone"}
 
 
-class StopsAfter:
-    """A progress that interrupts the work after some items, as Ctrl-C would."""
-
-    def __init__(self, num_items: int) -> None:
-        self.left = num_items
-
-    def track(
-        self, items: Iterable[Item], *, description: str, total: int, unit: str, done: int = 0
-    ) -> Iterator[Item]:
-        for item in items:
-            if self.left == 0:
-                raise KeyboardInterrupt
-            self.left -= 1
-            yield item
-
-    def note(self, message: str) -> None:
-        pass
-
-
 def make_cache(path: Path, make_rows: MakeRows, backend: Backend) -> FolderStore:
     """Ten rows in two blocks, two layers, failed rows, modules."""
     generator = np.random.default_rng(0)
@@ -145,10 +126,12 @@ def test_copy_cache__some_rows_and_arrays(source: FolderStore, tmp_path: Path) -
         assert verify(copy.path).damages == ()
 
 
-def test_copy_cache__stopped_goes_on(source: FolderStore, tmp_path: Path) -> None:
+def test_copy_cache__stopped_goes_on(
+    source: FolderStore, tmp_path: Path, interrupted_after
+) -> None:
     path = tmp_path / "copy"
-    with pytest.raises(KeyboardInterrupt):
-        copy_cache(source, path, backend="zarr", compression="gzip", progress=StopsAfter(3))
+    with interrupted_after(3) as progress:
+        copy_cache(source, path, backend="zarr", compression="gzip", progress=progress)
     commits = {file: file.stat().st_ino for file in path.glob("commits/*/*.json")}
     assert len(commits) == 3
     with copy_cache(source, path, backend="zarr", compression="gzip") as copy:

@@ -1,6 +1,6 @@
 import json
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -35,29 +35,6 @@ from featkd.types import TapSpec
 
 MakeWorkspace = Callable[..., Workspace]
 Item = TypeVar("Item")
-
-
-class StoppedError(Exception):
-    pass
-
-
-class StopsAfter:
-    """A progress that interrupts the work after some items, as Ctrl-C would."""
-
-    def __init__(self, num_items: int) -> None:
-        self.left = num_items
-
-    def track(
-        self, items: Iterable[Item], *, description: str, total: int, unit: str, done: int = 0
-    ) -> Iterable[Item]:
-        for item in items:
-            if self.left == 0:
-                raise StoppedError
-            self.left -= 1
-            yield item
-
-    def note(self, message: str) -> None:
-        pass
 
 
 @pytest.fixture
@@ -111,7 +88,7 @@ def test_distill__every_method_leaves_a_finished_run(
 
 @pytest.mark.parametrize("alternation", ["step", "epoch"])
 def test_distill__stopped_and_resumed_equals_uninterrupted(
-    work: Path, make_workspace: MakeWorkspace, alternation: str
+    work: Path, make_workspace: MakeWorkspace, interrupted_after, alternation: str
 ) -> None:
     setting = f"distillers.generative.alternation={alternation}"
     workspace = make_workspace(work, setting)
@@ -121,8 +98,8 @@ def test_distill__stopped_and_resumed_equals_uninterrupted(
     whole = load_file(folder / "model.safetensors")
     shutil.rmtree(folder)
     steps_of_an_epoch = 3 if alternation == "step" else 6
-    with pytest.raises(StoppedError):
-        distill(workspace, "generative", 0, progress=StopsAfter(steps_of_an_epoch + 1))
+    with interrupted_after(steps_of_an_epoch + 1) as progress:
+        distill(workspace, "generative", 0, progress=progress)
     assert not (folder / "summary.json").exists()
     distill(make_workspace(work, setting), "generative", 0)
     resumed = load_file(folder / "model.safetensors")
@@ -130,11 +107,11 @@ def test_distill__stopped_and_resumed_equals_uninterrupted(
 
 
 def test_represent__stopped_while_writing_attention_goes_on(
-    work: Path, make_workspace: MakeWorkspace
+    work: Path, make_workspace: MakeWorkspace, interrupted_after
 ) -> None:
     workspace = make_workspace(work)
-    with pytest.raises(StoppedError):
-        represent(workspace, StopsAfter(3 + 2))  # three training steps, two parts of attention
+    with interrupted_after(3 + 2) as progress:  # three training steps, two parts of attention
+        represent(workspace, progress)
     with FolderStore.open(work / "cache") as store:
         assert store.committed_parts("representation") == {0, 1}
     assert represent(workspace)
@@ -227,16 +204,18 @@ def test_evaluate__one_frame_repeated_shows_no_motion(
     assert accuracy.num_videos == 6
 
 
-def test_distill__on_what_is_committed(work: Path, make_workspace: MakeWorkspace) -> None:
+def test_distill__on_what_is_committed(
+    work: Path, make_workspace: MakeWorkspace, interrupted_after
+) -> None:
     """A run on a growing cache keeps the clips it began with, however often it is resumed."""
     workspace = make_workspace(work)
     record = work / "cache" / "commits" / "teacher" / "000002.json"
     record.rename(work / "away.json")
     with pytest.raises(CacheIncompleteError, match="--committed-only"):
         distill(workspace, "kd", 0)
-    with pytest.raises(StoppedError):
+    with interrupted_after(3) as progress:
         # Rows 10 to 14 are missing: both views of clips 5 and 6, and one of clip 7.
-        distill(workspace, "kd", 0, committed_only=True, progress=StopsAfter(3))
+        distill(workspace, "kd", 0, committed_only=True, progress=progress)
     (work / "away.json").rename(record)
     assert distill(workspace, "kd", 0, committed_only=True)
     summary = json.loads((workspace.student_folder("kd", 0) / "summary.json").read_text())

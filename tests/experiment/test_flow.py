@@ -199,7 +199,7 @@ def test_settings__of_runs_on_colours_are_as_they_were_before_flow(
 ) -> None:
     """A run that was finished before stays finished."""
     seen: list[str] = []
-    module = sys.modules["featkd.experiment.classifier"]
+    module = sys.modules["featkd.experiment.classifier_run"]
     monkeypatch.setattr(module, "settings_digest", lambda fields: seen.append(str(fields)) or "")
     colours = make_workspace(own)
     teacher_run(colours).settings(colours)

@@ -8,7 +8,7 @@ import torch
 from featkd.cache import FolderStore
 from featkd.distillers import build_distiller
 from featkd.experiment import FrozenTeacher, Workspace, represent, train_teacher
-from featkd.experiment.classifier import measure_shapes
+from featkd.experiment.classifier_run import measure_shapes
 from featkd.experiment.needs import distiller_requirements
 from featkd.experiment.opened_cache import OpenedCache
 from featkd.experiment.student import _live, student_card

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,29 +33,6 @@ SETTINGS = (
     "student.training.num_epochs=5",
     "distillers={replayed: {kind: collaborative, scratch_source: trajectory, layers: [Mixed_5c]}}",
 )
-
-
-class StoppedError(Exception):
-    pass
-
-
-class StopsAfter:
-    """A progress that interrupts the work after some items, as Ctrl-C would."""
-
-    def __init__(self, num_items: int) -> None:
-        self.left = num_items
-
-    def track(
-        self, items: Iterable[Item], *, description: str, total: int, unit: str, done: int = 0
-    ) -> Iterable[Item]:
-        for item in items:
-            if self.left == 0:
-                raise StoppedError
-            self.left -= 1
-            yield item
-
-    def note(self, message: str) -> None:
-        pass
 
 
 @pytest.fixture(scope="module")
@@ -113,23 +90,23 @@ def test_train_teacher__records_the_logits_of_its_steps(
 
 
 def test_train_teacher__stopped_and_resumed_records_the_same(
-    tmp_path: Path, recorded: Path, make_workspace: MakeWorkspace
+    tmp_path: Path, recorded: Path, make_workspace: MakeWorkspace, interrupted_after
 ) -> None:
     workspace = make_workspace(tmp_path, *SETTINGS)
     file = tmp_path / "teacher" / "trajectory.npy"
-    with pytest.raises(StoppedError):
-        train_teacher(workspace, StopsAfter(3))  # in the second of three epochs
+    with interrupted_after(3) as progress:  # in the second of three epochs
+        train_teacher(workspace, progress)
     assert np.isfinite(np.load(file)[..., 0]).sum() == 10
     train_teacher(workspace)
     assert file.read_bytes() == (recorded / "teacher" / "trajectory.npy").read_bytes()
 
 
 def test_train_teacher__resumed_without_what_it_recorded(
-    tmp_path: Path, make_workspace: MakeWorkspace
+    tmp_path: Path, make_workspace: MakeWorkspace, interrupted_after
 ) -> None:
     workspace = make_workspace(tmp_path, *SETTINGS)
-    with pytest.raises(StoppedError):
-        train_teacher(workspace, StopsAfter(3))
+    with interrupted_after(3) as progress:
+        train_teacher(workspace, progress)
     (tmp_path / "teacher" / "trajectory.npy").unlink()
     with pytest.raises(CheckpointError, match=r"trajectory\.npy is missing.*epoch 1 is done"):
         train_teacher(workspace)

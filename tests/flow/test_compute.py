@@ -14,27 +14,6 @@ pytestmark = pytest.mark.usefixtures("needs_opencv")
 DIS = FlowSpec(method="dis")
 
 
-class StoppedError(Exception):
-    pass
-
-
-class StopsAfter:
-    """A progress that interrupts the work after some items, as Ctrl-C would."""
-
-    def __init__(self, num_items):
-        self.left = num_items
-
-    def track(self, items, *, description, total, unit, done=0):
-        for item in items:
-            if self.left == 0:
-                raise StoppedError
-            self.left -= 1
-            yield item
-
-    def note(self, message):
-        pass
-
-
 def test_compute_flow__keeps_the_flow_of_decoded_frames(tmp_path, moving_clip):
     clip = moving_clip()
     summary = compute_flow([clip], tmp_path / "flow", DIS)
@@ -66,10 +45,12 @@ def test_compute_flow__does_not_depend_on_workers(tmp_path, moving_clip):
         assert one.read_bytes() == three.read_bytes()
 
 
-def test_compute_flow__keeps_what_was_finished_when_stopped(tmp_path, moving_clip):
+def test_compute_flow__keeps_what_was_finished_when_stopped(
+    tmp_path, moving_clip, interrupted_after
+):
     clips = [moving_clip(name, num_frames=12) for name in "abcdef"]
-    with pytest.raises(StoppedError):
-        compute_flow(clips, tmp_path / "flow", DIS, num_workers=1, progress=StopsAfter(2))
+    with interrupted_after(2) as progress:
+        compute_flow(clips, tmp_path / "flow", DIS, num_workers=1, progress=progress)
     store = FlowStore(tmp_path / "flow")
     held = [clip for clip in clips if store.holds(clip)]
     assert 2 <= len(held) < 6

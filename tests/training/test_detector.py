@@ -1,7 +1,7 @@
 """Training a detector: its targets, its second look at rearranged windows, what it saves."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -47,26 +47,6 @@ SEGMENTS = (
     ListedSegment("over", 1.1, 1.9, "dark"),
 )
 Item = TypeVar("Item")
-
-
-class StoppedError(Exception):
-    pass
-
-
-class StopsAfter(Silent):
-    """A progress that interrupts the work after some items."""
-
-    def __init__(self, num_items: int) -> None:
-        self.left = num_items
-
-    def track(
-        self, items: Iterable[Item], *, description: str, total: int, unit: str, done: int = 0
-    ) -> Iterable[Item]:
-        for item in items:
-            if self.left == 0:
-                raise StoppedError
-            self.left -= 1
-            yield item
 
 
 def read(clip: Clip, frame_indices: Sequence[int]) -> np.ndarray:
@@ -285,7 +265,7 @@ def test_train__frozen_batch_norm_stays(windows: Windows, tmp_path: Path) -> Non
     ids=["alone", "generative-step", "generative-epoch"],
 )
 def test_train__stopped_and_resumed_equals_uninterrupted(
-    windows: Windows, tmp_path: Path, distiller: AnyDetectionSpec
+    windows: Windows, tmp_path: Path, distiller: AnyDetectionSpec, interrupted_after
 ) -> None:
     settings = {"samples": (0,), "num_epochs": 3}
     whole = make_training(windows, distiller, **settings)
@@ -294,12 +274,8 @@ def test_train__stopped_and_resumed_equals_uninterrupted(
     if distiller.kind == "generative":
         assert {f"train.cvae_recon_{layer}" for layer in DETECTOR_LAYERS} <= log[0].keys()
     steps_per_epoch = len(whole.run(tmp_path, settings="x").passes)
-    with pytest.raises(StoppedError):
-        run(
-            make_training(windows, distiller, **settings),
-            tmp_path / "broken",
-            StopsAfter(2 * steps_per_epoch),
-        )
+    with interrupted_after(2 * steps_per_epoch) as progress:
+        run(make_training(windows, distiller, **settings), tmp_path / "broken", progress)
     resumed = make_training(windows, distiller, **settings)
     run(resumed, tmp_path / "broken")
     for part in ("network", "generator"):

@@ -1,7 +1,7 @@
 """Attention heads, CVAEs and a detector learn from maps in a cache alone."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -57,26 +57,6 @@ WINDOWS = [
     )
     for offset in range(NUM_ROWS)
 ]
-
-
-class StoppedError(Exception):
-    pass
-
-
-class StopsAfter(Silent):
-    """A progress that interrupts the work after some items, as Ctrl-C would."""
-
-    def __init__(self, num_items: int) -> None:
-        self.left = num_items
-
-    def track(
-        self, items: Iterable[Item], *, description: str, total: int, unit: str, done: int = 0
-    ) -> Iterable[Item]:
-        for item in items:
-            if self.left == 0:
-                raise StoppedError
-            self.left -= 1
-            yield item
 
 
 @pytest.fixture
@@ -201,11 +181,13 @@ def test_run__first_step_against_the_equations(tmp_path: Path, make) -> None:
     assert logged["train.loss"] == pytest.approx(total, rel=1e-5)
 
 
-def test_run__stopped_and_resumed_equals_uninterrupted(tmp_path: Path, make) -> None:
+def test_run__stopped_and_resumed_equals_uninterrupted(
+    tmp_path: Path, make, interrupted_after
+) -> None:
     whole = make()
     whole.run(tmp_path / "whole", settings="a", progress=Silent())
-    with pytest.raises(StoppedError):
-        make().run(tmp_path / "cut", settings="a", progress=StopsAfter(4))
+    with interrupted_after(4) as progress:
+        make().run(tmp_path / "cut", settings="a", progress=progress)
     resumed = make()
     resumed.run(tmp_path / "cut", settings="a", progress=Silent())
     for name, value in weights(whole).items():

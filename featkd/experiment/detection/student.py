@@ -13,7 +13,7 @@ from featkd.distillers import Requirements
 from featkd.errors import UsageError
 from featkd.experiment.begun_samples import begun_with
 from featkd.experiment.detection.backbone_weights import BackboneWeights
-from featkd.experiment.detection.detector_run import DetectorRun, detector_card, run_detector
+from featkd.experiment.detection.detector_run import DetectorRun, detector_card
 from featkd.experiment.detection.frozen_detector import FrozenDetector
 from featkd.experiment.detection.opened_cache import OpenedDetectionCache
 from featkd.experiment.detection.workspace import DetectionWorkspace
@@ -88,12 +88,9 @@ def distill_detector(
         teacher_size = recipe.teacher.preprocess.size
         sizes = (card.preprocess.size, *((teacher_size,) if source.needs_clips else ()))
         views = workspace.rendered(tuple(dict.fromkeys(sizes)), card.preprocess.modality)
-        views.check = opened.check_frames
-        views.frames = None if source.needs_clips else opened.frames(card.preprocess.size)
-        try:
-            return run_detector(
+        with opened.serve(views, None if source.needs_clips else card.preprocess.size):
+            return run.train(
                 workspace,
-                run,
                 source=source,
                 views=views,
                 samples=samples,
@@ -101,9 +98,6 @@ def distill_detector(
                 teacher_size=teacher_size,
                 progress=progress or Silent(),
             )
-        finally:
-            # Others may share these views when the cache is closed.
-            views.check = views.frames = None
 
 
 def student_detector_card(

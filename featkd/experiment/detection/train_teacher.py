@@ -3,7 +3,7 @@
 from featkd.cache.signal import SignalRequest
 from featkd.detection.distillation import DetectionSignal, DetectorAloneSpec
 from featkd.experiment.detection.backbone_weights import BackboneWeights
-from featkd.experiment.detection.detector_run import DetectorRun, detector_card, run_detector
+from featkd.experiment.detection.detector_run import DetectorRun, detector_card
 from featkd.experiment.detection.workspace import DetectionWorkspace
 from featkd.types import Progress, Silent
 
@@ -45,14 +45,13 @@ def train_detection_teacher(
         False where it was trained already.
 
     Raises:
-        FeatkdError: as `run_detector`.
+        FeatkdError: as `BaseRun.train`.
     """
     recipe = workspace.recipe
     preprocess, num_views = recipe.teacher.preprocess, recipe.views.train.num_views
     views = workspace.rendered((preprocess.size,), preprocess.modality)
-    return run_detector(
+    return teacher_run(workspace).train(
         workspace,
-        teacher_run(workspace),
         source=NobodyTeaches(),
         views=views,
         samples=range(len(views.clips)),

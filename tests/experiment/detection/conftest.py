@@ -1,5 +1,5 @@
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -7,7 +7,6 @@ import pytest
 
 from featkd.experiment.detection.representation import represent_detector
 from featkd.experiment.detection.workspace import DetectionWorkspace
-from featkd.types import Silent
 
 Item = TypeVar("Item")
 
@@ -17,37 +16,6 @@ SETTINGS = (
     "distillers.none={kind: none}",
     "distillers.generative={kind: generative}",
 )
-
-
-class StoppedError(Exception):
-    pass
-
-
-class StopsAfter(Silent):
-    """A progress that interrupts the work after some items, as Ctrl-C would."""
-
-    def __init__(self, num_items: int) -> None:
-        self.left = num_items
-
-    def track(
-        self, items: Iterable[Item], *, description: str, total: int, unit: str, done: int = 0
-    ) -> Iterable[Item]:
-        for item in items:
-            if self.left == 0:
-                raise StoppedError
-            self.left -= 1
-            yield item
-
-
-@pytest.fixture
-def interrupted_after() -> Callable[[int, Callable[[StopsAfter], object]], None]:
-    """Calls work with a progress that interrupts it after some items, and expects that."""
-
-    def call(num_items: int, work: Callable[[StopsAfter], object]) -> None:
-        with pytest.raises(StoppedError):
-            work(StopsAfter(num_items))
-
-    return call
 
 
 @pytest.fixture(scope="session")

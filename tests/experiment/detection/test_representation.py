@@ -74,7 +74,8 @@ def test_represent__stopped_anywhere_ends_alike(
     """Six windows give three steps; then there are three parts of attention."""
     workspace = open_students(work)
     for num_items in (2, 3 + 1):
-        interrupted_after(num_items, lambda stop: represent_detector(workspace, stop))
+        with interrupted_after(num_items) as progress:
+            represent_detector(workspace, progress)
     with FolderStore.open(work / "cache") as store:
         assert store.committed_parts("representation") == {0}
     assert represent_detector(workspace)

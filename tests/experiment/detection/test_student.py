@@ -129,10 +129,8 @@ def test_distill__stopped_and_resumed_equals_uninterrupted(
     """Six windows give three steps an epoch, or two passes of three."""
     workspace = open_students(own_represented, f"distillers.generative.alternation={alternation}")
     steps_of_an_epoch = 3 if alternation == "step" else 6
-    interrupted_after(
-        steps_of_an_epoch + 1,
-        lambda stop: distill_detector(workspace, "generative", 0, progress=stop),
-    )
+    with interrupted_after(steps_of_an_epoch + 1) as progress:
+        distill_detector(workspace, "generative", 0, progress=progress)
     folder = workspace.student_folder("generative", 0)
     assert (folder / "checkpoint.pt").exists()
     assert not (folder / "summary.json").exists()
