@@ -16,6 +16,7 @@ from featkd.experiment.run_folder import begin, finish
 from featkd.experiment.teacher import FrozenTeacher
 from featkd.experiment.workspace import Workspace
 from featkd.training import RepresentationTraining, seed_everything
+from featkd.training.cached_maps import CachedMaps
 from featkd.types import Progress, Silent, TapSpec
 
 
@@ -82,12 +83,17 @@ def _train(
         modules.classifier.start_from(own)
     clips = workspace.train_clips()
     training = RepresentationTraining(
-        store=store,
+        maps=CachedMaps(
+            store=store,
+            layers=spec.layers,
+            samples=opened.samples,
+            row_of=opened.row_of,
+            num_views=opened.num_views,
+            batch_size=spec.batch_size,
+            seed=recipe.seed,
+        ),
         modules=modules,
-        samples=opened.samples,
         labels={sample: clips[sample].label for sample in opened.samples},
-        row_of=opened.row_of,
-        num_views=opened.num_views,
         spec=spec,
         device=workspace.device,
         seed=recipe.seed,

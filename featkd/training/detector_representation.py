@@ -5,17 +5,13 @@ The two phases of a student's generative distillation, without a teacher of its 
 the cache. Rearranged clips are not there, so boundary consistency is left out.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from featkd.cache import CacheStore
-from featkd.cache.signal import feature_array
 from featkd.detection.afsd import (
-    DETECTOR_LAYERS,
     DetectionLossSpec,
     Detector,
     DetectorOutput,
@@ -28,45 +24,29 @@ from featkd.detection.distillation import (
     DetectionSignal,
 )
 from featkd.detection.windows import TrainingWindow
+from featkd.training.cached_maps import CachedMaps, StepMaps
 from featkd.training.detection_specs import DetectorRepresentationSpec
 from featkd.training.loop import train
 from featkd.training.optimiser import Optimiser
-from featkd.training.prefetch import prefetched
 from featkd.training.runner import Run
-from featkd.training.views import epoch_pairs
 from featkd.training.window_targets import window_targets
-from featkd.types import Progress, TapSpec
-
-_MAPS_AHEAD = 2
-
-
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    samples: list[int]
-    rows: list[int]
-
-
-_Maps = tuple[_Rows, dict[str, Tensor]]
-"""Rows of a step and their maps as the cache gives them, by layer."""
+from featkd.types import Progress
 
 
 class DetectorRepresentationTraining:
     """Trains attention heads, CVAEs and a detector on cached maps.
 
     Args:
-        store: a cache that holds the full map of each layer.
+        maps: of each layer; their batch size is that of training.
         attention_heads: by layer, to be trained.
         detector: to be trained; usually starts as the teacher's own.
         rescale: of attended maps.
         shapes: layer to (C, T, H, W) of the maps.
         windows: what happens in each sample.
-        samples: which of them to train on.
-        row_of: cache row of (sample, view index).
-        num_views: views a sample.
         spec: settings.
         losses: weights of the terms that learn from annotations.
         device: where to train.
-        seed: of order and noise.
+        seed: of noise.
 
     Attributes:
         cvaes: by layer, made here.
@@ -75,30 +55,23 @@ class DetectorRepresentationTraining:
     def __init__(
         self,
         *,
-        store: CacheStore,
+        maps: CachedMaps,
         attention_heads: nn.ModuleDict,
         detector: Detector,
         rescale: Rescale,
         shapes: Mapping[str, tuple[int, int, int, int]],
         windows: Sequence[TrainingWindow],
-        samples: Sequence[int],
-        row_of: Callable[[int, int], int],
-        num_views: int,
         spec: DetectorRepresentationSpec,
         losses: DetectionLossSpec,
         device: torch.device,
         seed: int,
     ) -> None:
-        self.store = store
+        self.maps = maps
         self.rescale = rescale
         self.windows = windows
-        self.samples = tuple(samples)
-        self.row_of = row_of
-        self.num_views = num_views
         self.spec = spec
         self.device = device
         self.seed = seed
-        self.steps_per_epoch = len(self.samples) // spec.batch_size
         self._generative = DetectionGenerative(
             DetectionGenerativeSpec(
                 recon_weight=spec.reconstruction_weight,
@@ -115,7 +88,7 @@ class DetectorRepresentationTraining:
         self.attention_heads = attention_heads.to(device)
         self.cvaes = self._generative.generators.to(device)
         self.detector = detector.to(device)
-        schedule = {"steps_per_epoch": self.steps_per_epoch, "num_epochs": spec.num_epochs}
+        schedule = {"steps_per_epoch": maps.steps_per_epoch, "num_epochs": spec.num_epochs}
         self._optimiser = Optimiser(
             spec.optimiser, [*attention_heads.parameters(), *detector.parameters()], **schedule
         )
@@ -135,8 +108,8 @@ class DetectorRepresentationTraining:
                 settings=settings,
                 seed=self.seed,
                 num_epochs=self.spec.num_epochs,
-                steps_per_epoch=self.steps_per_epoch,
-                batches=self._batches,
+                steps_per_epoch=self.maps.steps_per_epoch,
+                batches=self.maps.epoch,
                 passes=[self._update],
                 parts={
                     "attention_heads": self.attention_heads,
@@ -156,32 +129,12 @@ class DetectorRepresentationTraining:
         # The loop has just seeded torch from (seed, epoch); the noise follows, for resuming.
         self._generative.noise.manual_seed(torch.initial_seed())
 
-    def _batches(self, epoch: int) -> Iterator[_Maps]:
-        """The steps of an epoch; their maps are read by a thread, ahead of need."""
-        return prefetched(self._rows(epoch), self._read, depth=_MAPS_AHEAD)
-
-    def _rows(self, epoch: int) -> Iterator[_Rows]:
-        pairs = epoch_pairs(self.samples, num_views=self.num_views, epoch=epoch, seed=self.seed)
-        size = self.spec.batch_size
-        for step in range(self.steps_per_epoch):
-            chosen = pairs[step * size : (step + 1) * size]
-            yield _Rows(
-                samples=[sample for sample, _ in chosen],
-                rows=[self.row_of(*pair) for pair in chosen],
-            )
-
-    def _read(self, chosen: _Rows) -> dict[str, Tensor]:
-        return {
-            layer: self.store.read_rows(feature_array(TapSpec(layer, "full")), chosen.rows)
-            for layer in DETECTOR_LAYERS
-        }
-
-    def _update(self, batch: _Maps, epoch: int) -> tuple[Mapping[str, float], int]:
-        chosen, maps = batch
+    def _update(self, step: StepMaps, epoch: int) -> tuple[Mapping[str, float], int]:
+        chosen, maps = step
         output = self._look(maps)
         learned = self._generative.generator_terms(output, DetectionSignal())
         self._cvae_optimiser.step(learned.total)
-        windows = [self.windows[sample] for sample in chosen.samples]
+        windows = [self.windows[sample] for sample, _ in chosen]
         targets = window_targets(windows, self.detector.priors, self.device)
         terms = self._generative.student_terms(output, DetectionSignal(), targets, epoch)
         loss = terms.total

@@ -5,28 +5,25 @@ The same two phases as a student's generative distillation, without its distilla
 comes from the cache. Afterwards the attention of every row goes back into the cache.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F
 
-from featkd.cache import CacheStore
-from featkd.cache.signal import feature_array
 from featkd.models import LAST_LAYER
 from featkd.models.i3d import LogitsHead
 from featkd.representation import CVAE, attended_feature, cross_entropy, cvae_loss
 from featkd.representation.attention import PaperAttentionHead, ReleasedAttentionHead
+from featkd.training.cached_maps import CachedMaps, StepMaps
 from featkd.training.loop import train
 from featkd.training.optimiser import Optimiser, OptimiserSpec
-from featkd.training.prefetch import prefetched
 from featkd.training.runner import Run
-from featkd.training.views import epoch_pairs
-from featkd.types import Progress, Spec, TapSpec
+from featkd.types import Progress, Spec
 
 
 class AttentionTrainingSpec(Spec):
@@ -83,58 +80,35 @@ class RepresentationModules:
         }
 
 
-_MAPS_AHEAD = 2
-
-
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    rows: list[int]
-    labels: Tensor
-
-
-_Maps = tuple[_Rows, Tensor]
-"""Rows of a step and their maps as the cache gives them."""
-
-
 class RepresentationTraining:
     """Trains the modules on one layer's cached maps.
 
     Args:
-        store: a cache that holds ``features/<layer>.full``.
+        maps: of the one layer that is learned from; its batch size is that of training.
         modules: what to train; the classifier usually starts as the teacher's own.
-        samples: which samples to train on.
         labels: by sample.
-        row_of: cache row of (sample, view index).
-        num_views: views a sample.
         spec: settings.
         device: where to train.
-        seed: of order and noise.
+        seed: of noise.
     """
 
     def __init__(
         self,
         *,
-        store: CacheStore,
+        maps: CachedMaps,
         modules: RepresentationModules,
-        samples: Sequence[int],
         labels: Mapping[int, int],
-        row_of: Callable[[int, int], int],
-        num_views: int,
         spec: RepresentationSpec,
         device: torch.device,
         seed: int,
     ) -> None:
-        self.store = store
+        self.maps = maps
         self.modules = modules
-        self.samples = tuple(samples)
         self.labels = labels
-        self.row_of = row_of
-        self.num_views = num_views
         self.spec = spec
         self.device = device
         self.seed = seed
-        self.steps_per_epoch = len(self.samples) // spec.batch_size
-        schedule = {"steps_per_epoch": self.steps_per_epoch, "num_epochs": spec.num_epochs}
+        schedule = {"steps_per_epoch": maps.steps_per_epoch, "num_epochs": spec.num_epochs}
         for module in modules.items().values():
             module.to(device)
         self._optimiser = Optimiser(
@@ -158,8 +132,8 @@ class RepresentationTraining:
                 settings=settings,
                 seed=self.seed,
                 num_epochs=self.spec.num_epochs,
-                steps_per_epoch=self.steps_per_epoch,
-                batches=self._batches,
+                steps_per_epoch=self.maps.steps_per_epoch,
+                batches=self.maps.epoch,
                 passes=[self._update],
                 parts={
                     **self.modules.items(),
@@ -172,29 +146,10 @@ class RepresentationTraining:
             progress=progress,
         )
 
-    def _batches(self, epoch: int) -> Iterator[_Maps]:
-        """The steps of an epoch; their maps are read by a thread, ahead of need."""
-        name = feature_array(TapSpec(self.spec.layer, "full"))
-        return prefetched(
-            self._rows(epoch),
-            lambda chosen: self.store.read_rows(name, chosen.rows),
-            depth=_MAPS_AHEAD,
-        )
-
-    def _rows(self, epoch: int) -> Iterator[_Rows]:
-        pairs = epoch_pairs(self.samples, num_views=self.num_views, epoch=epoch, seed=self.seed)
-        size = self.spec.batch_size
-        for step in range(self.steps_per_epoch):
-            chosen = pairs[step * size : (step + 1) * size]
-            yield _Rows(
-                rows=[self.row_of(*pair) for pair in chosen],
-                labels=torch.tensor([self.labels[sample] for sample, _ in chosen]),
-            )
-
-    def _update(self, batch: _Maps, epoch: int) -> tuple[Mapping[str, float], int]:
-        rows, maps = batch
-        features = maps.to(self.device).float()
-        labels = rows.labels.to(self.device)
+    def _update(self, step: StepMaps, epoch: int) -> tuple[Mapping[str, float], int]:
+        chosen, maps = step
+        features = maps[self.spec.layer].to(self.device).float()
+        labels = torch.tensor([self.labels[sample] for sample, _ in chosen], device=self.device)
         modules, spec = self.modules, self.spec
         attention = modules.attention_head(features)
 

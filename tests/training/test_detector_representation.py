@@ -24,6 +24,7 @@ from featkd.detection.windows import TrainingWindow
 from featkd.models import PreprocessSpec, layer_shapes
 from featkd.representation import attended_feature, cvae_loss
 from featkd.training import OptimiserSpec, seed_everything
+from featkd.training.cached_maps import CachedMaps
 from featkd.training.detection_specs import DetectorRepresentationSpec
 from featkd.training.detector_representation import DetectorRepresentationTraining
 from featkd.training.views import epoch_pairs
@@ -94,15 +95,20 @@ def make(store: MemoryStore) -> Callable[..., DetectorRepresentationTraining]:
         detector = CARD.build().detector
         heads = build_attention_heads("paper", SHAPES, 32)
         return DetectorRepresentationTraining(
-            store=store,
+            maps=CachedMaps(
+                store=store,
+                layers=DETECTOR_LAYERS,
+                samples=range(NUM_ROWS),
+                row_of=lambda sample, _: sample,
+                num_views=1,
+                batch_size=batch_size,
+                seed=seed,
+            ),
             attention_heads=heads,
             detector=detector,
             rescale="norm",
             shapes=SHAPES,
             windows=WINDOWS,
-            samples=range(NUM_ROWS),
-            row_of=lambda sample, _: sample,
-            num_views=1,
             spec=DetectorRepresentationSpec(
                 num_epochs=num_epochs, batch_size=batch_size, **settings
             ),
@@ -148,7 +154,7 @@ def test_run__first_step_against_the_equations(tmp_path: Path, make) -> None:
     noise = torch.Generator().manual_seed(torch.initial_seed())
     order = [int(row) for row in _order(training)]
     maps = {
-        layer: training.store.read_rows(f"features/{layer}.full", order).float()
+        layer: training.maps.store.read_rows(f"features/{layer}.full", order).float()
         for layer in DETECTOR_LAYERS
     }
     with torch.no_grad():
@@ -195,5 +201,5 @@ def test_run__stopped_and_resumed_equals_uninterrupted(
 
 
 def _order(training: DetectorRepresentationTraining) -> list[int]:
-    pairs = epoch_pairs(training.samples, num_views=1, epoch=1, seed=training.seed)
+    pairs = epoch_pairs(training.maps.samples, num_views=1, epoch=1, seed=training.seed)
     return [sample for sample, _ in pairs]
