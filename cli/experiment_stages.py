@@ -2,26 +2,18 @@
 
 from collections.abc import Iterable, Sequence
 
+from featkd.cli import stages
 from featkd.errors import UsageError
 from featkd.evaluation import read_run, write_report
-from featkd.experiment import (
-    Workspace,
-    evaluate_run,
-    represent,
-    synthesize_dataset,
-    synthesize_untrimmed_dataset,
-    train_teacher,
-)
+from featkd.experiment import evaluate_run
 from featkd.experiment.detection.evaluate import evaluate_detector
-from featkd.experiment.detection.representation import represent_detector
 from featkd.experiment.detection.table import DetectionTable, make_detection_table
-from featkd.experiment.detection.train_teacher import train_detection_teacher
 from featkd.experiment.detection.workspace import DetectionWorkspace
 from featkd.experiment.needs import joint_requirements
+from featkd.experiment.open_workspace import open_workspace
 from featkd.experiment.table import Table, make_table
 from featkd.experiment.table_rows import choose_rows, with_rows
 from featkd.experiment.workspace import write_json
-from featkd.extract import extract
 from featkd.recipes import AnyRecipe, DetectionRecipe, Recipe
 from featkd.recipes.detection_table import DetectionTableSpec
 from featkd.recipes.table import AnyTableSpec, TableSpec
@@ -38,9 +30,7 @@ def make_tables(
     num_processes: int,
     progress: Progress,
 ) -> list[Table | DetectionTable]:
-    """Make a table with each recipe, and leave it as JSON in the recipe's work folder.
-
-    A table of classifiers is left there as HTML too.
+    """Make a table with each recipe, and leave it as JSON and HTML in the recipe's work folder.
 
     Args:
         table: its specification.
@@ -59,7 +49,7 @@ def make_tables(
     for recipe in recipes:
         if isinstance(table, DetectionTableSpec) and isinstance(recipe, DetectionRecipe):
             detectors = choose_rows(table.name, table.rows, row_names)
-            prepare_detection(with_rows(recipe, detectors), progress)
+            prepare(with_rows(recipe, detectors), progress)
             result: Table | DetectionTable = make_detection_table(
                 table,
                 recipe,
@@ -81,51 +71,40 @@ def make_tables(
                 num_processes=num_processes,
                 progress=progress,
             )
-            _write_html(table, recipe, rows, seeds)
         else:
             raise UsageError(
                 f"recipe {recipe.name!r} is for {recipe.task} and table {table.name!r} for "
                 f"{table.task}; expected the same"
             )
         write_json(recipe.folder / f"{table.name}.json", result.to_json())
+        _write_html(table, recipe, [row.name for row in result.rows], seeds)
         made.append(result)
     return made
 
 
-def prepare(recipe: Recipe, progress: Progress) -> None:
+def prepare(recipe: AnyRecipe, progress: Progress) -> None:
     """Make videos, teacher, cache and representation, each where it is missing.
 
     Raises:
         FeatkdError: whatever a stage meets.
     """
+    workspace = open_workspace(recipe)
     if recipe.synthetic is not None:
-        synthesize_dataset(recipe.synthetic, recipe.data.manifest.parent, progress)
-    workspace = Workspace(recipe)
-    train_teacher(workspace, progress)
+        stages.synthesize(workspace, progress)
+    stages.train(workspace, progress)
     if not (workspace.teacher_folder / "evaluation.json").exists():
-        evaluate_run(workspace, workspace.teacher_folder, progress=progress)
-    extract(workspace, progress)
+        if isinstance(workspace, DetectionWorkspace):
+            evaluate_detector(workspace, workspace.teacher_folder, progress=progress)
+        else:
+            evaluate_run(workspace, workspace.teacher_folder, progress=progress)
+    stages.extract(workspace, progress)
     needs = joint_requirements(recipe)
     if needs.attention_layers or needs.modules:
-        represent(workspace, progress)
-
-
-def prepare_detection(recipe: DetectionRecipe, progress: Progress) -> None:
-    """`prepare` for detection; raises as it does."""
-    if recipe.synthetic is not None:
-        synthesize_untrimmed_dataset(recipe.synthetic, recipe.data.manifest.parent, progress)
-    workspace = DetectionWorkspace(recipe)
-    train_detection_teacher(workspace, progress)
-    if not (workspace.teacher_folder / "evaluation.json").exists():
-        evaluate_detector(workspace, workspace.teacher_folder, progress=progress)
-    extract(workspace, progress)
-    needs = joint_requirements(recipe)
-    if needs.attention_layers or needs.modules:
-        represent_detector(workspace, progress)
+        stages.represent(workspace, progress)
 
 
 def _write_html(
-    table: TableSpec, recipe: Recipe, rows: Iterable[str], seeds: Sequence[int]
+    table: AnyTableSpec, recipe: AnyRecipe, rows: Iterable[str], seeds: Sequence[int]
 ) -> None:
     folders = [recipe.folder / "teacher"]
     folders += [recipe.folder / "students" / f"{n}-seed{seed}" for n in rows for seed in seeds]

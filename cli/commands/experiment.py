@@ -80,8 +80,8 @@ def experiment(
     Without TABLE, lists them. Trains teacher, cache and representation where they are
     missing, chooses each method's weight on the validation split (the same number of values for
     every method), trains every row with every seed, and measures on the test split. Stopped, it
-    goes on where it was. Writes <workdir>/<table>.json beside the run folders, and of classifiers
-    <table>.html, with pictures.
+    goes on where it was. Writes <workdir>/<table>.json beside the run folders, and <table>.html,
+    with pictures.
     """
     from featkd.cli.experiment_stages import make_tables
     from featkd.cli.experiment_tables import list_tables, print_made_table

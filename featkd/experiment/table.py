@@ -4,14 +4,12 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from featkd.distillers import DistillerSpec
 from featkd.errors import UsageError
 from featkd.evaluation import Difference, Run, SeedResult, paired_difference, read_run
-from featkd.experiment.student_pool import Student, train_students
-from featkd.experiment.weight_search import FoundWeight, search_weights
+from featkd.experiment.table_rows import train_rows
+from featkd.experiment.weight_search import FoundWeight
 from featkd.experiment.workspace import Workspace
 from featkd.recipes import Recipe
-from featkd.recipes.base_table import with_setting
 from featkd.recipes.table import RowSpec, TableSpec
 from featkd.types import Progress, Silent
 
@@ -107,31 +105,20 @@ def make_table(
         progress: shows the work.
 
     Raises:
-        FeatkdError: as `train_students` and `search_weights`.
+        FeatkdError: as `train_rows`.
     """
-    shown = progress or Silent()
     searches: dict[str, FoundWeight] = {}
     by_model: dict[str, dict[str, RowSpec]] = {}
     for name, row in rows.items():
         by_model.setdefault(row.model or recipe.student.model.name, {})[name] = row
     for model, members in by_model.items():
-        own = _with_model(recipe, model)
-        if search_seeds:
-            searches |= search_weights(
-                own, members, search_seeds, num_processes=num_processes, progress=shown
-            )
-        distillers: dict[str, DistillerSpec] = {
-            name: with_setting(row.distiller, searches[name].key, searches[name].chosen)
-            if name in searches
-            else row.distiller
-            for name, row in members.items()
-        }
-        train_students(
-            own.model_copy(update={"distillers": distillers}),
-            [Student(name, seed) for seed in seeds for name in members],
-            split=recipe.data.test_split,
+        searches |= train_rows(
+            _with_model(recipe, model),
+            members,
+            seeds,
+            search_seeds=search_seeds,
             num_processes=num_processes,
-            progress=shown,
+            progress=progress or Silent(),
         )
     return _assemble(table, recipe, rows, seeds, searches)
 

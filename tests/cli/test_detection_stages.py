@@ -73,6 +73,20 @@ def test_distill__unknown_distiller(featkd: Featkd, recipe: Path) -> None:
     assert "'sorcery' is not in recipe 'tiny_detection'" in result.stderr
 
 
+def test_experiment__table_of_detectors(featkd: Featkd, recipe: Path) -> None:
+    options = ("--row", "kd", "--seeds", "0,1", "--weights", "paper")
+    result = featkd("experiment", "table2", "--recipe", recipe, *options)
+    assert result.exit_code == 0, result.output
+    for label in ("student alone", "KD"):
+        assert label in result.stdout
+    folder = recipe.parent / "work"
+    table = json.loads((folder / "table2.json").read_text())
+    assert [row["name"] for row in table["rows"]] == ["none", "kd"]
+    page = (folder / "table2.html").read_text()
+    assert page.startswith("<!DOCTYPE html>")
+    assert all(name in page for name in ("none", "kd", "mAP at tIoU"))
+
+
 def test_experiment__table_of_another_task(featkd: Featkd, recipe: Path) -> None:
     result = featkd("experiment", "table1", "--recipe", recipe)
     assert result.exit_code == 1

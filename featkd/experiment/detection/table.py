@@ -8,10 +8,9 @@ from featkd.errors import UsageError
 from featkd.evaluation import DetectorResult, Difference, Run, difference_by_seed, read_run
 from featkd.evaluation.runs import DetectionEvaluation
 from featkd.experiment.detection.workspace import DetectionWorkspace
-from featkd.experiment.student_pool import Student, train_students
-from featkd.experiment.weight_search import FoundWeight, search_weights
+from featkd.experiment.table_rows import train_rows
+from featkd.experiment.weight_search import FoundWeight
 from featkd.recipes import DetectionRecipe
-from featkd.recipes.base_table import with_setting
 from featkd.recipes.detection_table import (
     DetectionRowSpec,
     DetectionTableSpec,
@@ -135,26 +134,15 @@ def make_detection_table(
         progress: shows the work.
 
     Raises:
-        FeatkdError: as `train_students` and `search_weights`.
+        FeatkdError: as `train_rows`.
     """
-    shown = progress or Silent()
-    searches: dict[str, FoundWeight] = {}
-    if search_seeds:
-        searches = search_weights(
-            recipe, rows, search_seeds, num_processes=num_processes, progress=shown
-        )
-    distillers = {
-        name: with_setting(row.distiller, searches[name].key, searches[name].chosen)
-        if name in searches
-        else row.distiller
-        for name, row in rows.items()
-    }
-    train_students(
-        recipe.model_copy(update={"distillers": distillers}),
-        [Student(name, seed) for seed in seeds for name in rows],
-        split=recipe.data.test_split,
+    searches = train_rows(
+        recipe,
+        rows,
+        seeds,
+        search_seeds=search_seeds,
         num_processes=num_processes,
-        progress=shown,
+        progress=progress or Silent(),
     )
     workspace = DetectionWorkspace(recipe)
     runs = {
