@@ -32,9 +32,9 @@ from featkd.distillers import Shapes, build_distiller
 from featkd.evaluation import measure_cost
 from featkd.experiment import FrozenTeacher, Workspace, represent
 from featkd.experiment.opened_cache import OpenedCache
-from featkd.experiment.student import student_card
+from featkd.experiment.student import Students
 from featkd.extract import extract
-from featkd.models import LiveSignal
+from featkd.models import LiveSignal, NetworkCard
 from featkd.training import ClassifierTraining, Lesson, Lessons, RenderedViews, seed_everything
 from featkd.types import TeacherSignal
 
@@ -114,7 +114,7 @@ class Bench:
     def training(self, method: str, source: SignalSource) -> ClassifierTraining:
         """A training that is always the same but for its source."""
         recipe, opened = self.workspace.recipe, self._opened(method, self.stores["cached"])
-        card, config = student_card(self.workspace, method, self.teacher), recipe.distillers[method]
+        card, config = self._card(method), recipe.distillers[method]
         seed_everything(0)
         network = card.build(layers=config.requires.student_layers)
         size = recipe.teacher.preprocess.size
@@ -144,10 +144,13 @@ class Bench:
 
     def predicted_ratio(self, method: str) -> float:
         """Live against cached, as multiply-accumulates have it."""
-        card = student_card(self.workspace, method, self.teacher)
+        card = self._card(method)
         student = measure_cost(card.build(), card.input_shape).macs
         teacher = measure_cost(self.teacher.network, self.teacher.card.input_shape).macs
         return (3 * student + teacher) / (3 * student)
+
+    def _card(self, method: str) -> NetworkCard:
+        return Students(self.workspace, self.teacher).card(self.workspace, method)
 
     def _opened(self, method: str, store: FolderStore) -> OpenedCache:
         needs = self.workspace.recipe.distillers[method].requires

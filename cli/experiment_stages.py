@@ -5,12 +5,10 @@ from collections.abc import Iterable, Sequence
 from featkd.cli import stages
 from featkd.errors import UsageError
 from featkd.evaluation import read_run, write_report
-from featkd.experiment import evaluate_run
-from featkd.experiment.detection.evaluate import evaluate_detector
 from featkd.experiment.detection.table import DetectionTable, make_detection_table
-from featkd.experiment.detection.workspace import DetectionWorkspace
 from featkd.experiment.needs import joint_requirements
 from featkd.experiment.open_workspace import open_workspace
+from featkd.experiment.scores import record_score
 from featkd.experiment.table import Table, make_table
 from featkd.experiment.table_rows import choose_rows, with_rows
 from featkd.experiment.workspace import write_json
@@ -93,10 +91,7 @@ def prepare(recipe: AnyRecipe, progress: Progress) -> None:
         stages.synthesize(workspace, progress)
     stages.train(workspace, progress)
     if not (workspace.teacher_folder / "evaluation.json").exists():
-        if isinstance(workspace, DetectionWorkspace):
-            evaluate_detector(workspace, workspace.teacher_folder, progress=progress)
-        else:
-            evaluate_run(workspace, workspace.teacher_folder, progress=progress)
+        record_score(workspace, workspace.teacher_folder, progress)
     stages.extract(workspace, progress)
     needs = joint_requirements(recipe)
     if needs.attention_layers or needs.modules:

@@ -14,12 +14,11 @@ from featkd import experiment
 from featkd.cache import CodecError, Mismatch
 from featkd.cli.codec_columns import is_exact
 from featkd.errors import UsageError
+from featkd.experiment.base_students import SignalKind
 from featkd.experiment.detection.representation import represent_detector
-from featkd.experiment.detection.student import distill_detector
 from featkd.experiment.detection.train_teacher import train_detection_teacher
 from featkd.experiment.detection.workspace import DetectionWorkspace
 from featkd.experiment.open_workspace import AnyWorkspace
-from featkd.experiment.student import Signal
 from featkd.experiment.workspace import read_json
 from featkd.extract import extract as run_extraction
 from featkd.synthetic import UntrimmedSpec
@@ -140,7 +139,7 @@ def distill(
     workspace: AnyWorkspace,
     name: str,
     seed: int,
-    signal: Signal,
+    signal: SignalKind,
     progress: Progress,
     *,
     allowed: Collection[str] = (),
@@ -161,16 +160,6 @@ def distill(
     folder = workspace.student_folder(label, seed)
 
     def work() -> bool:
-        if isinstance(workspace, DetectionWorkspace):
-            return distill_detector(
-                workspace,
-                name,
-                seed,
-                signal=signal,
-                allowed=allowed,
-                committed_only=committed_only,
-                progress=progress,
-            )
         return experiment.distill(
             workspace,
             name,

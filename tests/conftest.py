@@ -93,6 +93,7 @@ TINY = (
     "teacher.training.batch_size=4",
     "student.model.width=0.0625",
     "student.preprocess.size=32",
+    "student.init_from_teacher=false",
     "student.training.num_epochs=2",
     "student.training.batch_size=4",
     "representation.num_epochs=1",

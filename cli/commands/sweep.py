@@ -104,12 +104,14 @@ def sweep(
     """
     from featkd.cli.progress import show_progress
     from featkd.cli.sweep_table import print_sweep
-    from featkd.experiment import Workspace, evaluate_run, vary
     from featkd.experiment import sweep as train_students
+    from featkd.experiment import vary
+    from featkd.experiment.open_workspace import open_workspace
+    from featkd.experiment.scores import record_score
     from featkd.experiment.sweep import MAX_TOGETHER
-    from featkd.recipes import load_recipe
+    from featkd.recipes import load_any_recipe
 
-    workspace = Workspace(load_recipe(recipe_source, overrides))
+    workspace = open_workspace(load_any_recipe(recipe_source, overrides))
     members = vary(names or tuple(workspace.recipe.distillers), seeds, variations)
     with show_progress(quiet=quiet) as progress:
         students = train_students(
@@ -123,8 +125,8 @@ def sweep(
         if measure:
             for student in students:
                 if student not in failed:
-                    evaluate_run(workspace, student.folder, progress=progress)
-    print_sweep(students, as_json=as_json)
+                    record_score(workspace, student.folder, progress)
+    print_sweep(students, workspace.recipe.task, as_json=as_json)
     if ctx.find_root().params.get("debug"):
         for student in failed:
             click.echo(student.error_traceback, err=True)

@@ -1,5 +1,6 @@
 """From a recipe to results: the stages of an experiment, each resumable, each in its folder."""
 
+from featkd.experiment.distill import distill
 from featkd.experiment.evaluate import (
     as_filmed,
     evaluate,
@@ -10,7 +11,6 @@ from featkd.experiment.evaluate import (
 from featkd.experiment.fusion import FusedAccuracy, Stream, evaluate_fused
 from featkd.experiment.needs import taps_to_extract
 from featkd.experiment.representation import represent
-from featkd.experiment.student import distill
 from featkd.experiment.sweep import SweptStudent, sweep
 from featkd.experiment.sweep_member import Member, vary
 from featkd.experiment.synthetic import synthesize_dataset, synthesize_untrimmed_dataset

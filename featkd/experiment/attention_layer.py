@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from torch import nn
@@ -18,7 +18,7 @@ from featkd.representation import attention_by_row
 from featkd.training import settings_digest
 from featkd.types import Progress, TapSpec
 
-OpenedT = TypeVar("OpenedT", bound=BaseOpenedCache)
+OpenedT = TypeVar("OpenedT", bound=BaseOpenedCache[Any])
 
 
 def learn_attention(
@@ -88,7 +88,7 @@ def _has_all_attention(store: CacheStore) -> bool:
 
 def _write_attention(
     workspace: BaseWorkspace,
-    opened: BaseOpenedCache,
+    opened: BaseOpenedCache[Any],
     heads: Mapping[str, nn.Module],
     fingerprint: Fingerprint,
     progress: Progress,

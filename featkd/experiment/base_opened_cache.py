@@ -1,7 +1,9 @@
 """A recipe's cache, opened and checked against the recipe, whatever its task."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from typing import Generic
 
 import numpy as np
 from jaxtyping import UInt8
@@ -21,11 +23,12 @@ from featkd.experiment.cache_check import CacheCheck
 from featkd.experiment.frames_check import require_same_frames
 from featkd.experiment.row_index import ABSENT, RowIndex
 from featkd.experiment.workspace import BaseWorkspace
-from featkd.training import FrameCheck, FrameSource, RenderedViews
+from featkd.training import FrameCheck, FrameSource, LessonSource, RenderedViews
+from featkd.training.lessons import SignalT
 from featkd.video import decode_frames
 
 
-class BaseOpenedCache:
+class BaseOpenedCache(ABC, Generic[SignalT]):
     """A cache that was made from what the recipe says, as far as some needs go.
 
     Args:
@@ -84,6 +87,14 @@ class BaseOpenedCache:
         }
         self.failures: dict[int, str] = {}
         self.samples = self._readable_samples(check.arrays(), committed_only=committed_only)
+
+    @abstractmethod
+    def signal(self) -> LessonSource[SignalT]:
+        """A source of what is needed.
+
+        Raises:
+            RequirementError: the cache lacks something; the message says which command adds it.
+        """
 
     def row_of(self, sample: int, view_index: int) -> int:
         """Cache row of a view."""

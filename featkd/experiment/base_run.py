@@ -11,7 +11,7 @@ from featkd.detection.checkpoint import DetectorCard
 from featkd.errors import UsageError
 from featkd.evaluation import measure_cost
 from featkd.experiment.run_folder import begin, finish, is_finished
-from featkd.experiment.workspace import BaseWorkspace
+from featkd.experiment.workspace import WorkspaceT
 from featkd.models import NetworkCard
 from featkd.training import (
     Lessons,
@@ -25,7 +25,6 @@ from featkd.training import (
 from featkd.training.lessons import SignalT
 from featkd.types import Progress, Spec
 
-WorkspaceT = TypeVar("WorkspaceT", bound=BaseWorkspace)
 TrainingT = TypeVar("TrainingT", bound=NetworkTraining[Any, Any])
 
 

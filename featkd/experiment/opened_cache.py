@@ -5,10 +5,10 @@ from torch import nn
 from featkd.cache import CachedSignal
 from featkd.experiment.base_opened_cache import BaseOpenedCache
 from featkd.experiment.frozen_modules import load_classifier, load_frozen_modules
-from featkd.types import LinearClassifier
+from featkd.types import LinearClassifier, TeacherSignal
 
 
-class OpenedCache(BaseOpenedCache):
+class OpenedCache(BaseOpenedCache[TeacherSignal]):
     """The cache of a recipe for classification; see `BaseOpenedCache`."""
 
     def modules(self) -> dict[str, nn.Module]:

@@ -2,7 +2,7 @@
 
 import multiprocessing
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,24 +14,14 @@ from pydantic import TypeAdapter
 
 from featkd.cache import sha256_of_state_dict
 from featkd.detection.checkpoint import read_detector
-from featkd.detection.mean_average_precision import measure_mean_average_precision
-from featkd.experiment.detection.evaluate import (
-    DetectionRun,
-    detect_in_split,
-    evaluate_detector,
-)
-from featkd.experiment.detection.student import distill_detector
 from featkd.experiment.detection.workspace import DetectionWorkspace
-from featkd.experiment.evaluate import evaluate, evaluate_run
+from featkd.experiment.distill import distill
 from featkd.experiment.open_workspace import AnyWorkspace, open_workspace
-from featkd.experiment.student import distill
+from featkd.experiment.scores import MEASURES, record_score, score_on
 from featkd.experiment.workspace import read_json, write_json
 from featkd.models import read_weights
 from featkd.recipes import AnyRecipe
 from featkd.types import Progress, Silent
-
-MEASURES: Mapping[str, str] = {"classification": "top1", "detection": "average"}
-"""What students of a task are measured by: its name in ``evaluation.json``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +120,7 @@ def _workspace(recipe_json: str) -> AnyWorkspace:
 
 
 def _score(workspace: AnyWorkspace, student: Student, split: str, progress: Progress) -> float:
-    if isinstance(workspace, DetectionWorkspace):
-        distill_detector(workspace, student.name, student.seed, progress=progress)
-    else:
-        distill(workspace, student.name, student.seed, progress=progress)
+    distill(workspace, student.name, student.seed, progress=progress)
     folder = workspace.student_folder(student.name, student.seed)
     digest = _digest(workspace, folder / "model.safetensors")
     measure = MEASURES[workspace.recipe.task]
@@ -142,24 +129,10 @@ def _score(workspace: AnyWorkspace, student: Student, split: str, progress: Prog
     if path.is_file() and read_json(path)["weights_sha256"] == digest:
         return float(str(read_json(path)[measure]))
     if is_test:
-        return _evaluate(workspace, folder, progress)
-    score = _measure(workspace, folder, split, progress)
+        return record_score(workspace, folder, progress)
+    score = score_on(workspace, folder, split, progress)
     write_json(path, {measure: score, "weights_sha256": digest})
     return score
-
-
-def _evaluate(workspace: AnyWorkspace, folder: Path, progress: Progress) -> float:
-    """Measure on the test split and leave that in the run's folder."""
-    if isinstance(workspace, DetectionWorkspace):
-        return evaluate_detector(workspace, folder, progress=progress).average
-    return evaluate_run(workspace, folder, progress=progress).top1
-
-
-def _measure(workspace: AnyWorkspace, folder: Path, split: str, progress: Progress) -> float:
-    if isinstance(workspace, DetectionWorkspace):
-        found = detect_in_split([DetectionRun(workspace, folder)], split, progress=progress)
-        return measure_mean_average_precision(found.predictions, found.truth).average
-    return evaluate(workspace, folder / "model.safetensors", split, progress=progress).top1
 
 
 def _digest(workspace: AnyWorkspace, weights: Path) -> str:

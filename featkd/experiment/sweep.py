@@ -8,27 +8,27 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from featkd.cache import FolderStore
 from featkd.distillers import Requirements
 from featkd.errors import UsageError
-from featkd.experiment.classifier_run import ClassifierRun
-from featkd.experiment.opened_cache import OpenedCache
+from featkd.experiment.base_opened_cache import BaseOpenedCache
+from featkd.experiment.base_run import BaseRun
+from featkd.experiment.base_students import BaseStudents
+from featkd.experiment.open_students import open_students
+from featkd.experiment.open_workspace import AnyWorkspace
 from featkd.experiment.run_folder import is_finished
-from featkd.experiment.student import initial_weights, student_card, student_run
 from featkd.experiment.sweep_member import Member
-from featkd.experiment.teacher import FrozenTeacher
-from featkd.experiment.workspace import Workspace
 from featkd.training import (
-    ClassifierTraining,
     FrameCheck,
     Lessons,
+    NetworkTraining,
     Outcome,
     RenderedViews,
     train_together,
 )
-from featkd.types import Progress, Silent, TeacherSignal
+from featkd.types import Progress, Silent
 
 MAX_TOGETHER = 16
 
@@ -55,7 +55,7 @@ class SweptStudent:
 
 
 def sweep(
-    workspace: Workspace,
+    workspace: AnyWorkspace,
     members: Sequence[Member],
     *,
     allowed: Collection[str] = (),
@@ -64,10 +64,11 @@ def sweep(
 ) -> list[SweptStudent]:
     """Train many students against the cache, each as `distill` would.
 
-    Students that see the same clips in the same order and batches learn side by side: every view is
-    decoded, and every row of the cache read, once for all of them. The order follows a student's
-    seed, unless ``student.training.batch_order`` is ``recipe``. Weights, logs and run folders are
-    those of students trained alone. Finished students are left as they are, stopped ones go on.
+    Students that see the same clips or windows in the same order and batches learn side by side:
+    every view is decoded, and every row of the cache read, once for all of them. The order follows
+    a student's seed, unless ``student.training.batch_order`` is ``recipe``. Weights, logs and run
+    folders are those of students trained alone. Finished students are left as they are, stopped
+    ones go on.
 
     A student that fails does not end the others.
 
@@ -86,15 +87,15 @@ def sweep(
             more than one student, or ``max_together`` is below 1.
         RecipeError: an override has an unknown key or a wrong value.
         CacheError: there is no cache.
-        CheckpointError: there is no teacher.
+        CheckpointError: there is no teacher, or it is damaged.
     """
     if max_together < 1:
         raise UsageError(f"max_together is {max_together}; expected 1 or more")
     workspaces = {member: member.workspace(workspace) for member in members}
     _require_own_folders(members)
-    teacher = FrozenTeacher(workspace)
+    students = open_students(workspace)
     with FolderStore.open(workspace.cache_path) as store:
-        running = _Sweep(workspace, store, teacher, allowed, progress or Silent())
+        running = _Sweep(students, store, allowed, progress or Silent())
         for member in members:
             running.plan(member, workspaces[member])
         running.train(max_together)
@@ -129,8 +130,9 @@ class _Planned:
     """A student that is not trained yet."""
 
     member: Member
-    workspace: Workspace
-    run: ClassifierRun
+    workspace: AnyWorkspace
+    needs: Requirements
+    run: BaseRun[Any, Any, Any]
     settings: str
     pass_key: _PassKey
 
@@ -140,31 +142,28 @@ class _Sweep:
 
     def __init__(
         self,
-        workspace: Workspace,
+        students: BaseStudents[Any, Any, Any, Any],
         store: FolderStore,
-        teacher: FrozenTeacher,
         allowed: Collection[str],
         progress: Progress,
     ) -> None:
         self.results: dict[Member, SweptStudent] = {}
-        self._workspace = workspace
+        self._students = students
         self._store = store
-        self._teacher = teacher
         self._allowed = allowed
         self._progress = progress
-        self._opened: dict[Requirements, OpenedCache] = {}
+        self._opened: dict[Requirements, BaseOpenedCache[Any]] = {}
         self._planned: list[_Planned] = []
         self._check: FrameCheck | None = None
 
-    def plan(self, member: Member, workspace: Workspace) -> None:
+    def plan(self, member: Member, workspace: AnyWorkspace) -> None:
         """Note what is left to do for a student."""
         folder = workspace.student_folder(member.name, member.seed)
         try:
             needs = workspace.recipe.distillers[member.name].requires
             opened = self._open(needs)
-            card = student_card(workspace, member.name, self._teacher)
-            initial = initial_weights(workspace, card, self._teacher)
-            run = student_run(workspace, member.name, member.seed, opened, card, initial)
+            card = self._students.card(workspace, member.name)
+            run = self._students.run(workspace, member.name, member.seed, card, opened)
             settings = run.settings(workspace)
             if is_finished(folder, settings):
                 self.results[member] = SweptStudent(member, folder, "finished")
@@ -179,7 +178,7 @@ class _Sweep:
             order_seed=run.order_seed(workspace),
             frames_size=size if opened.frames(size) is not None else None,
         )
-        self._planned.append(_Planned(member, workspace, run, settings, key))
+        self._planned.append(_Planned(member, workspace, needs, run, settings, key))
 
     def train(self, max_together: int) -> None:
         """Train what was planned; students that cannot share a pass one after another."""
@@ -193,7 +192,7 @@ class _Sweep:
                 gc.collect()
 
     def _train_together(self, together: Sequence[_Planned]) -> None:
-        opened = self._open(reduce(or_, (each.run.distiller.requires for each in together)))
+        opened = self._open(reduce(or_, (each.needs for each in together)))
         key = together[0].pass_key
         with self._views(opened, key) as views:
             lessons = Lessons(
@@ -202,7 +201,7 @@ class _Sweep:
                 samples=key.samples,
                 row_of=opened.row_of,
                 batch_size=key.batch_size,
-                teacher_size=self._workspace.recipe.teacher.preprocess.size,
+                teacher_size=self._students.workspace.recipe.teacher.preprocess.size,
                 seed=key.order_seed,
             )
             begun = self._prepare(together, lessons)
@@ -217,9 +216,10 @@ class _Sweep:
         for (planned, training), outcome in zip(begun, outcomes, strict=True):
             self._finish(planned, training, outcome)
 
-    def _views(self, opened: OpenedCache, key: _PassKey) -> AbstractContextManager[RenderedViews]:
+    def _views(
+        self, opened: BaseOpenedCache[Any], key: _PassKey
+    ) -> AbstractContextManager[RenderedViews]:
         """The views of a group, checked against the cache or taken out of it."""
-        recipe = self._workspace.recipe
         if key.frames_size is None:
             # Those of all who decode, so that what is kept in memory serves every group.
             sizes = {
@@ -229,19 +229,14 @@ class _Sweep:
             }
         else:
             sizes = {key.frames_size}
-        views = self._workspace.rendered(
-            recipe.data.train_split,
-            recipe.views.train,
-            tuple(sorted(sizes)),
-            recipe.student.preprocess.modality,
-        )
+        views = self._students.views(tuple(sorted(sizes)))
         # One check for all groups: what it has passed is not looked at again.
         self._check = self._check or opened.check_frames
         return opened.serve(views, key.frames_size, self._check)
 
     def _prepare(
-        self, together: Sequence[_Planned], lessons: Lessons[TeacherSignal]
-    ) -> list[tuple[_Planned, ClassifierTraining]]:
+        self, together: Sequence[_Planned], lessons: Lessons[Any]
+    ) -> list[tuple[_Planned, NetworkTraining[Any, Any]]]:
         begun = []
         for planned in together:
             try:
@@ -252,7 +247,9 @@ class _Sweep:
                 begun.append((planned, training))
         return begun
 
-    def _finish(self, planned: _Planned, training: ClassifierTraining, outcome: Outcome) -> None:
+    def _finish(
+        self, planned: _Planned, training: NetworkTraining[Any, Any], outcome: Outcome
+    ) -> None:
         member, folder, seconds = planned.member, planned.run.folder, outcome.seconds
         error = outcome.error
         if error is None:
@@ -273,11 +270,9 @@ class _Sweep:
         self._progress.note(f"{member.name}, seed {member.seed} failed: {released}")
         self.results[member] = SweptStudent(member, folder, "failed", seconds, released, text)
 
-    def _open(self, needs: Requirements) -> OpenedCache:
+    def _open(self, needs: Requirements) -> BaseOpenedCache[Any]:
         if needs not in self._opened:
-            opened = OpenedCache(
-                self._workspace, self._store, self._teacher, needs, allowed=self._allowed
-            )
+            opened = self._students.open_cache(self._store, needs, allowed=self._allowed)
             opened.signal()  # raises where the cache lacks something
             self._opened[needs] = opened
         return self._opened[needs]

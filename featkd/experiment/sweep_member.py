@@ -8,7 +8,7 @@ from itertools import product
 
 from featkd.errors import UsageError
 from featkd.experiment.needs import distiller_requirements
-from featkd.experiment.workspace import Workspace
+from featkd.experiment.workspace import WorkspaceT
 from featkd.recipes import override_recipe
 
 _STUDENT = "student."
@@ -34,7 +34,7 @@ class Member:
         """Name of the run: the distiller with its overrides, ``kd+tau_2+model.width_0.5``."""
         return "+".join([self.distiller, *map(self._as_name, self.overrides)])
 
-    def workspace(self, base: Workspace) -> Workspace:
+    def workspace(self, base: WorkspaceT) -> WorkspaceT:
         """The workspace in which this student is the distiller called `name`.
 
         With its recipe `featkd.experiment.distill` trains the very same student.

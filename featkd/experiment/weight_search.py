@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from featkd.errors import UsageError
-from featkd.experiment.student_pool import MEASURES, Student, train_students
+from featkd.experiment.scores import MEASURES
+from featkd.experiment.student_pool import Student, train_students
 from featkd.recipes import AnyRecipe
 from featkd.recipes.base_table import BaseRowSpec, candidate_name, with_setting
 from featkd.types import Progress, Spec

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from copy import copy
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
 import torch
@@ -19,6 +20,8 @@ from featkd.recipes import AnyRecipe, BaseRecipe, Recipe, dump_recipe
 from featkd.training import RenderedViews
 from featkd.types import Clip, ClipSequence
 from featkd.video import EvaluationViews, FrameReader, Modality, TrainingViews, Views
+
+WorkspaceT = TypeVar("WorkspaceT", bound="BaseWorkspace")
 
 
 class BaseWorkspace(ABC):
@@ -41,6 +44,15 @@ class BaseWorkspace(ABC):
     @abstractmethod
     def train_clips(self) -> ClipSequence:
         """Clips of the split that is extracted and trained on: what the cache has rows of."""
+
+    def with_students(self: WorkspaceT, recipe: AnyRecipe) -> WorkspaceT:  # noqa: PYI019  beartype knows no Self here
+        """The same workspace under a recipe of its task that differs in its students alone.
+
+        Manifest and rendered views are shared.
+        """
+        other = copy(self)
+        other.recipe = recipe
+        return other
 
     def source_fingerprint(self) -> Fingerprint:
         """What decides which rows a cache has, beside manifest and views."""
@@ -131,15 +143,6 @@ class Workspace(BaseWorkspace):
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__(recipe)
-
-    def with_students(self, recipe: Recipe) -> "Workspace":
-        """The same workspace under a recipe that differs in its students alone.
-
-        Manifest and rendered views are shared.
-        """
-        other = copy(self)
-        other.recipe = recipe
-        return other
 
     def train_clips(self) -> Clips:
         """Clips of the split that is extracted and trained on."""

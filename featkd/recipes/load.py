@@ -24,7 +24,7 @@ def shipped_recipes() -> dict[str, str]:
 AnyRecipe = Recipe | DetectionRecipe
 """A recipe of any task."""
 
-RecipeT = TypeVar("RecipeT", Recipe, DetectionRecipe)
+RecipeT = TypeVar("RecipeT", bound=BaseRecipe)
 
 
 def load_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:

@@ -67,6 +67,20 @@ def test_stages__from_videos_to_four_measured_students(featkd: Featkd, recipe: P
         assert (Path(folder) / "predictions.json").is_file()
 
 
+def test_sweep__of_detectors_tells_their_map(featkd: Featkd, recipe: Path) -> None:
+    options = ("--distillers", "none,kd", "--seeds", "5", "--evaluate")
+    result = featkd("sweep", recipe, *options)
+    assert result.exit_code == 0, result.output
+    assert "mAP % test" in result.stdout
+    assert "top-1" not in result.stdout
+    again = json.loads(featkd("sweep", recipe, *options, "--json").stdout)["students"]
+    assert [student["state"] for student in again] == ["finished"] * 2
+    for student in again:
+        evaluation = json.loads((Path(student["folder"]) / "evaluation.json").read_text())
+        assert student["test_average_map"] == evaluation["average"]
+        assert student["test_top1"] is student["train_top1"] is None
+
+
 def test_distill__unknown_distiller(featkd: Featkd, recipe: Path) -> None:
     result = featkd("distill", recipe, "--distiller", "sorcery")
     assert result.exit_code == 1

@@ -11,7 +11,7 @@ from featkd.experiment import FrozenTeacher, Workspace, represent, train_teacher
 from featkd.experiment.classifier_run import measure_shapes
 from featkd.experiment.needs import distiller_requirements
 from featkd.experiment.opened_cache import OpenedCache
-from featkd.experiment.student import _live, student_card
+from featkd.experiment.student import Students
 from featkd.extract import extract
 from featkd.training import ClassifierTraining, Lessons, seed_everything
 
@@ -50,9 +50,10 @@ def losses(workspace: Workspace, name: str, signal: str) -> list[dict[str, float
     teacher = FrozenTeacher(workspace)
     with FolderStore.open(workspace.cache_path) as store:
         opened = OpenedCache(workspace, store, teacher, needs)
-        source = opened.signal() if signal == "cached" else _live(teacher, opened, needs)
+        students = Students(workspace, teacher)
+        source = opened.signal() if signal == "cached" else students.live_signal(opened, needs)
         seed_everything(3)
-        card = student_card(workspace, name, teacher)
+        card = students.card(workspace, name)
         network = card.build(layers=needs.student_layers)
         views = workspace.rendered("train", workspace.recipe.views.train, (64,))
         lessons = Lessons(

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from featkd.experiment import Workspace
-from featkd.experiment.student import student_card
+from featkd.experiment.student import Students
 from featkd.experiment.teacher import FrozenTeacher
 from featkd.models import NetworkCard, ProjectorSpec, save_network
 
@@ -33,7 +33,8 @@ def test_student_card__projects_to_the_teachers_map_of_a_view(
     teacher = FrozenTeacher(workspace)
     assert teacher.network.layer_shapes["Mixed_5c"] == (64, 4, 2, 2)
 
-    built = student_card(workspace, "simkd", teacher)
+    students = Students(workspace, teacher)
+    built = students.card(workspace, "simkd")
     assert built.model.reused_classifier is not None
     assert built.model.reused_classifier.channels == 64
     assert built.model.reused_classifier.size == (2, 2, 2)
@@ -42,4 +43,4 @@ def test_student_card__projects_to_the_teachers_map_of_a_view(
     assert output.features["Mixed_5c"].shape[2:] == (2, 3, 3)
     assert output.projected is not None
     assert output.projected.shape == (1, 64, 2, 2, 2)
-    assert student_card(workspace, "none", teacher).model.reused_classifier is None
+    assert students.card(workspace, "none").model.reused_classifier is None

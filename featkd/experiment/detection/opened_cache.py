@@ -1,7 +1,7 @@
 """The cache of a recipe for detection, opened for training and checked against the recipe."""
 
 from featkd.detection.afsd import Detector
-from featkd.detection.distillation import CachedDetectionSignal
+from featkd.detection.distillation import CachedDetectionSignal, DetectionSignal
 from featkd.experiment.base_opened_cache import BaseOpenedCache
 from featkd.experiment.detection.frozen_modules import (
     DetectionModules,
@@ -10,7 +10,7 @@ from featkd.experiment.detection.frozen_modules import (
 )
 
 
-class OpenedDetectionCache(BaseOpenedCache):
+class OpenedDetectionCache(BaseOpenedCache[DetectionSignal]):
     """The cache of a recipe for detection; see `BaseOpenedCache`."""
 
     def modules(self) -> DetectionModules:

@@ -15,8 +15,9 @@ from safetensors.torch import load_file
 from featkd.detection.checkpoint import load_detector
 from featkd.errors import CacheIncompleteError, ModelError, RequirementError, UsageError
 from featkd.evaluation import find_runs
+from featkd.experiment import distill
 from featkd.experiment.detection.frozen_detector import FrozenDetector
-from featkd.experiment.detection.student import distill_detector, student_detector_card
+from featkd.experiment.detection.student import StudentDetectors
 from featkd.experiment.detection.workspace import DetectionWorkspace
 from featkd.recipes import dump_recipe
 
@@ -47,13 +48,13 @@ def students(
     shutil.copytree(represented, folder)
     workspace = open_students(folder)
     for name in METHODS:
-        assert distill_detector(workspace, name, 0)
+        assert distill(workspace, name, 0)
     return workspace
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_distill__leaves_a_finished_run(students: DetectionWorkspace, name: str) -> None:
-    assert not distill_detector(students, name, 0)
+    assert not distill(students, name, 0)
     folder = students.student_folder(name, 0)
     assert {path.name for path in folder.iterdir()} == {
         "metrics.jsonl", "model.safetensors", "recipe.yaml", "summary.json",
@@ -113,7 +114,7 @@ def test_distill__live_teacher_says_what_the_cache_says(
     students: DetectionWorkspace, name: str
 ) -> None:
     """Every loss of both epochs, the noise being the same; the cache holds float32."""
-    assert distill_detector(students, name, 0, signal="live")
+    assert distill(students, name, 0, signal="live")
     cached, live = losses_of(students, name), losses_of(students, f"{name}+live")
     assert [epoch.keys() for epoch in cached] == [epoch.keys() for epoch in live]
     for epoch, other in zip(cached, live, strict=True):
@@ -130,14 +131,14 @@ def test_distill__stopped_and_resumed_equals_uninterrupted(
     workspace = open_students(own_represented, f"distillers.generative.alternation={alternation}")
     steps_of_an_epoch = 3 if alternation == "step" else 6
     with interrupted_after(steps_of_an_epoch + 1) as progress:
-        distill_detector(workspace, "generative", 0, progress=progress)
+        distill(workspace, "generative", 0, progress=progress)
     folder = workspace.student_folder("generative", 0)
     assert (folder / "checkpoint.pt").exists()
     assert not (folder / "summary.json").exists()
-    assert distill_detector(workspace, "generative", 0)
+    assert distill(workspace, "generative", 0)
     resumed = weights_of(workspace, "generative")
     shutil.rmtree(folder)
-    distill_detector(workspace, "generative", 0)
+    distill(workspace, "generative", 0)
     whole = weights_of(workspace, "generative")
     assert all(torch.equal(resumed[name], value) for name, value in whole.items())
 
@@ -147,7 +148,7 @@ import sys
 import time
 import torch
 torch.set_num_threads(1)
-from featkd.experiment.detection.student import distill_detector
+from featkd.experiment import distill
 from featkd.experiment.detection.workspace import DetectionWorkspace
 from featkd.recipes import load_any_recipe
 
@@ -161,7 +162,7 @@ class Shown:
     def note(self, message): pass
 
 workspace = DetectionWorkspace(load_any_recipe(sys.argv[1]))
-distill_detector(workspace, "generative", 0, progress=Shown())
+distill(workspace, "generative", 0, progress=Shown())
 """
 
 
@@ -183,7 +184,7 @@ def test_distill__killed_and_resumed_equals_uninterrupted(
         process.stdout.close()
     folder = workspace.student_folder("generative", 0)
     assert (folder / "checkpoint.pt").exists(), "the first epoch was finished"
-    assert distill_detector(workspace, "generative", 0)
+    assert distill(workspace, "generative", 0)
     assert len((folder / "metrics.jsonl").read_text().splitlines()) == 2
     expected = weights_of(students, "generative")
     assert all(
@@ -198,34 +199,32 @@ def test_distill__what_is_missing_is_named(
     shutil.copytree(extracted_windows, tmp_path / "work")
     workspace = open_students(tmp_path / "work")
     with pytest.raises(RequirementError, match="featkd represent"):
-        distill_detector(workspace, "generative", 0)
+        distill(workspace, "generative", 0)
     with pytest.raises(UsageError, match="'sorcery' is not in recipe 'tiny_detection'"):
-        distill_detector(workspace, "sorcery", 0)
+        distill(workspace, "sorcery", 0)
     (tmp_path / "work" / "cache" / "commits" / "teacher" / "000001.json").unlink()
     with pytest.raises(CacheIncompleteError, match=r"lacks 1 of 3 parts.*featkd extract"):
-        distill_detector(workspace, "kd", 0)
+        distill(workspace, "kd", 0)
     # Rows 5 to 9 are missing: one view of window 2, both of 3 and 4.
     few = open_students(tmp_path / "work", "student.training={num_epochs: 1, batch_size: 2}")
-    assert distill_detector(few, "kd", 0, committed_only=True)
+    assert distill(few, "kd", 0, committed_only=True)
     assert summary_of(few, "kd")["num_windows"] == 3
 
 
 def test_student_card__teachers_detector_reads_maps_as_they_are(
     students: DetectionWorkspace, open_students: OpenStudents
 ) -> None:
-    teacher = FrozenDetector(students)
-    card = student_detector_card(students, "simkd", teacher)
+    detectors = StudentDetectors(students, FrozenDetector(students))
+    card = detectors.card(students, "simkd")
     assert card.model.reused_detector is not None
-    assert card.model.reused_detector.width == teacher.card.model.width
+    assert card.model.reused_detector.width == detectors.teacher.card.model.width
     assert card.model.attention_head is None
-    assert student_detector_card(students, "generative", teacher).model.attention_head == "paper"
-    assert student_detector_card(students, "kd", teacher).model == students.recipe.student.model
+    assert detectors.card(students, "generative").model.attention_head == "paper"
+    assert detectors.card(students, "kd").model == students.recipe.student.model
     attentive = open_students(students.folder, "student.model.attention_head=released")
-    assert student_detector_card(attentive, "generative", teacher).model.attention_head == (
-        "released"
-    )
+    assert detectors.card(attentive, "generative").model.attention_head == "released"
     with pytest.raises(UsageError, match=r"student\.model\.attention_head is 'released'"):
-        student_detector_card(attentive, "simkd", teacher)
+        detectors.card(attentive, "simkd")
 
 
 def test_distill__of_another_pyramid_is_refused(
@@ -233,6 +232,6 @@ def test_distill__of_another_pyramid_is_refused(
 ) -> None:
     workspace = open_students(own_represented, "student.model.num_levels=2")
     with pytest.raises(ModelError, match="expected the same priors"):
-        distill_detector(workspace, "kd", 0)
+        distill(workspace, "kd", 0)
     with pytest.raises(ModelError, match="cannot reuse the detector"):
-        distill_detector(workspace, "simkd", 0)
+        distill(workspace, "simkd", 0)
