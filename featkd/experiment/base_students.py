@@ -8,6 +8,7 @@ from typing import Any, Generic, Literal, TypeVar
 from featkd.cache import FolderStore
 from featkd.detection.checkpoint import DetectorCard
 from featkd.distillers import Requirements
+from featkd.experiment.base_frozen_teacher import BaseFrozenTeacher
 from featkd.experiment.base_opened_cache import BaseOpenedCache
 from featkd.experiment.base_run import BaseRun
 from featkd.experiment.begun_samples import begun_with
@@ -30,12 +31,17 @@ class BaseStudents(ABC, Generic[WorkspaceT, OpenedT, CardT, SignalT]):
 
     Args:
         workspace: recipe and folders.
+        teacher: of the workspace.
+        opened_cache: what a cache of this task is opened as.
     """
 
-    def __init__(self, workspace: WorkspaceT) -> None:
+    def __init__(
+        self, workspace: WorkspaceT, teacher: BaseFrozenTeacher, opened_cache: type[OpenedT]
+    ) -> None:
         self.workspace = workspace
+        self._teacher = teacher
+        self._opened_cache = opened_cache
 
-    @abstractmethod
     def open_cache(
         self,
         store: FolderStore,
@@ -45,6 +51,14 @@ class BaseStudents(ABC, Generic[WorkspaceT, OpenedT, CardT, SignalT]):
         committed_only: bool = False,
     ) -> OpenedT:
         """The workspace's cache, checked; arguments and errors are those of `BaseOpenedCache`."""
+        return self._opened_cache(
+            self.workspace,
+            store,
+            self._teacher,
+            needs,
+            allowed=allowed,
+            committed_only=committed_only,
+        )
 
     @abstractmethod
     def card(self, workspace: WorkspaceT, name: str) -> CardT:

@@ -1,8 +1,5 @@
 """Students for classification."""
 
-from collections.abc import Collection
-
-from featkd.cache import FolderStore
 from featkd.cache.signal import feature_array
 from featkd.distillers import Requirements
 from featkd.errors import UsageError
@@ -35,26 +32,8 @@ class Students(BaseStudents[Workspace, OpenedCache, NetworkCard, TeacherSignal])
     """
 
     def __init__(self, workspace: Workspace, teacher: FrozenTeacher) -> None:
-        super().__init__(workspace)
+        super().__init__(workspace, teacher, OpenedCache)
         self.teacher = teacher
-
-    def open_cache(
-        self,
-        store: FolderStore,
-        needs: Requirements,
-        *,
-        allowed: Collection[str] = (),
-        committed_only: bool = False,
-    ) -> OpenedCache:
-        """The workspace's cache, checked."""
-        return OpenedCache(
-            self.workspace,
-            store,
-            self.teacher,
-            needs,
-            allowed=allowed,
-            committed_only=committed_only,
-        )
 
     def card(self, workspace: Workspace, name: str) -> NetworkCard:
         """The network of a student, with the attention head or the projector its distiller needs.

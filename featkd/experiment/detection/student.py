@@ -1,10 +1,9 @@
 """Students for detection."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 from torch import nn
 
-from featkd.cache import FolderStore
 from featkd.detection.afsd import ReusedDetectorSpec
 from featkd.detection.checkpoint import DetectorCard
 from featkd.detection.distillation import DetectionSignal
@@ -33,26 +32,8 @@ class StudentDetectors(
     """
 
     def __init__(self, workspace: DetectionWorkspace, teacher: FrozenDetector) -> None:
-        super().__init__(workspace)
+        super().__init__(workspace, teacher, OpenedDetectionCache)
         self.teacher = teacher
-
-    def open_cache(
-        self,
-        store: FolderStore,
-        needs: Requirements,
-        *,
-        allowed: Collection[str] = (),
-        committed_only: bool = False,
-    ) -> OpenedDetectionCache:
-        """The workspace's cache, checked."""
-        return OpenedDetectionCache(
-            self.workspace,
-            store,
-            self.teacher,
-            needs,
-            allowed=allowed,
-            committed_only=committed_only,
-        )
 
     def card(self, workspace: DetectionWorkspace, name: str) -> DetectorCard:
         """The detector of a student, with the attention heads or the projectors it needs.
