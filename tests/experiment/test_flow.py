@@ -119,10 +119,11 @@ def test_fingerprint__names_modality_and_method(
     assert not [name for name in colours if "flow" in name or "modality" in name]
 
 
+@pytest.mark.parametrize("from_teacher", ["false", "true"])
 def test_distill__on_flow_is_the_same_cached_and_live(
-    own: Path, make_workspace: MakeWorkspace
+    own: Path, make_workspace: MakeWorkspace, from_teacher: str
 ) -> None:
-    workspace = on_flow(make_workspace, own)
+    workspace = on_flow(make_workspace, own, f"student.init_from_teacher={from_teacher}")
     losses = {}
     for signal, label in (("cached", "kd"), ("live", "kd+live")):
         assert distill(workspace, "kd", 0, signal=signal)

@@ -39,6 +39,21 @@ def test_start_from__kernels_are_collapsed_or_inflated() -> None:
     assert how["backbone.Conv3d_1a_7x7.bn.running_var"].how == "copied"
 
 
+@pytest.mark.parametrize("name", ["top_i3d", "bottom_i3d", "i2d"])
+def test_start_from__does_not_depend_on_how_the_teacher_lies_in_memory(name: str) -> None:
+    teacher = network("i3d")
+    strided = {
+        key: value.to(memory_format=torch.channels_last_3d) if value.ndim == 5 else value
+        for key, value in teacher.state_dict().items()
+    }
+    one, other = network(name), network(name)
+    other.load_state_dict(one.state_dict())
+    start_from(one, teacher.state_dict())
+    start_from(other, strided)
+    for key, value in one.state_dict().items():
+        assert torch.equal(other.state_dict()[key], value), key
+
+
 @pytest.mark.parametrize(("first", "second"), [(3, 1), (1, 3), (7, 1)])
 def test_start_from__a_still_clip_gets_the_same_answer(first: int, second: int) -> None:
     def layer(extent: int) -> nn.Module:
