@@ -1,7 +1,7 @@
 """A recipe's cache, opened and checked against the recipe, whatever its task."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Generic
 
@@ -24,6 +24,7 @@ from featkd.experiment.frames_check import require_same_frames
 from featkd.experiment.row_index import ABSENT, RowIndex
 from featkd.experiment.workspace import BaseWorkspace
 from featkd.training import FrameCheck, FrameSource, LessonSource, RenderedViews
+from featkd.training.cached_maps import CachedMaps
 from featkd.training.lessons import SignalT
 from featkd.video import decode_frames
 
@@ -138,6 +139,18 @@ class BaseOpenedCache(ABC, Generic[SignalT]):
                 ) from error
 
         return read
+
+    def maps(self, layers: Sequence[str], *, batch_size: int, seed: int) -> CachedMaps:
+        """The teacher's full maps of some layers, to be learned from; see `CachedMaps`."""
+        return CachedMaps(
+            store=self.store,
+            layers=layers,
+            samples=self.samples,
+            row_of=self.row_of,
+            num_views=self.num_views,
+            batch_size=batch_size,
+            seed=seed,
+        )
 
     @contextmanager
     def serve(

@@ -16,7 +16,6 @@ from featkd.experiment.run_folder import begin, finish
 from featkd.experiment.teacher import FrozenTeacher
 from featkd.experiment.workspace import Workspace
 from featkd.training import RepresentationTraining, seed_everything
-from featkd.training.cached_maps import CachedMaps
 from featkd.types import Progress, Silent, TapSpec
 
 
@@ -83,15 +82,7 @@ def _train(
         modules.classifier.start_from(own)
     clips = workspace.train_clips()
     training = RepresentationTraining(
-        maps=CachedMaps(
-            store=store,
-            layers=spec.layers,
-            samples=opened.samples,
-            row_of=opened.row_of,
-            num_views=opened.num_views,
-            batch_size=spec.batch_size,
-            seed=recipe.seed,
-        ),
+        maps=opened.maps(spec.layers, batch_size=spec.batch_size, seed=recipe.seed),
         modules=modules,
         labels={sample: clips[sample].label for sample in opened.samples},
         spec=spec,

@@ -19,7 +19,6 @@ from featkd.experiment.detection.workspace import DetectionWorkspace
 from featkd.experiment.fingerprint import representation_fingerprint
 from featkd.experiment.run_folder import begin, finish
 from featkd.training import seed_everything
-from featkd.training.cached_maps import CachedMaps
 from featkd.training.detector_representation import DetectorRepresentationTraining
 from featkd.types import Progress, Silent, TapSpec
 
@@ -87,15 +86,7 @@ def _train(
     if model.attention_head == spec.attention_head:  # they go on from the teacher's own
         heads.load_state_dict(teacher.network.attention_heads.state_dict())
     training = DetectorRepresentationTraining(
-        maps=CachedMaps(
-            store=opened.store,
-            layers=spec.layers,
-            samples=opened.samples,
-            row_of=opened.row_of,
-            num_views=opened.num_views,
-            batch_size=spec.batch_size,
-            seed=recipe.seed,
-        ),
+        maps=opened.maps(spec.layers, batch_size=spec.batch_size, seed=recipe.seed),
         attention_heads=heads,
         detector=detector,
         rescale=model.rescale,
